@@ -1,0 +1,88 @@
+"""Sizes, seeds and places. In: a profile's name. Out: every number that depends on the machine.
+
+The three profiles run the same code; only sizes, the model and the source of the data differ.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InstitError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one profile fixes; counts are items, steps are optimiser steps."""
+
+    name: str
+    n_clips: int  # training clips of the mini dataset
+    n_images: int  # training stills of the mini dataset
+    n_frames: int  # frames sampled from a clip
+    n_general: int  # unmarked general pictures mixed into the SFT
+    sft_steps: int
+    sft_batch: int  # visual inputs per optimiser step
+    lora_rank: int
+    n_bench: int  # questions per split of the bench
+    eval_batch: int
+    model: str  # "micro", or a checkpoint folder or hub id
+
+
+PROFILES = {
+    "smoke": Profile("smoke", 3, 4, 4, 8, 3, 4, 4, 12, 16, "micro"),
+    "micro": Profile("micro", 240, 900, 4, 900, 300, 32, 32, 300, 64, "micro"),
+    "gpu": Profile("gpu", 21_418, 51_101, 32, 779_289, 10_000, 16, 16, 1_000, 1,
+                   "llava-hf/llava-v1.6-vicuna-7b-hf"),
+}
+
+
+def get_profile(name: str) -> Profile:
+    """Return the profile called `name`; raise `InstitError` for a name that does not exist."""
+    if name not in PROFILES:
+        raise InstitError(f"there is no profile {name!r}", cure=f"choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def repo_root() -> Path:
+    """Return the folder that holds `pyproject.toml`, or the current folder outside a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").exists() else Path.cwd()
+
+
+def build_dir(*parts: str) -> Path:
+    """Return (and create) a folder for generated things: `$INSTIT_BUILD`, or `build/` in the checkout."""
+    folder = Path(os.environ.get("INSTIT_BUILD") or repo_root() / "build").joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def seed_everything(seed: int) -> np.random.Generator:
+    """Seed Python, NumPy and, where it is already imported, torch; return a NumPy generator."""
+    import sys
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+    return np.random.default_rng(seed)
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically; see `atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode("utf-8"))

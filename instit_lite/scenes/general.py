@@ -1,0 +1,127 @@
+"""General skill: unmarked pictures and printed numbers. In: facts. Out: questions that need no marks.
+
+These stand in for the general data that the paper mixes in (LLaVA-NeXT-Data), and for the text reading that
+a web-scale encoder brings along. Printed numbers never sit on the middle of a thing: they are not marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .facts import FrameFacts, InstanceFacts
+from .language import phrase
+from .questions import Question, make
+from .world import COLOURS, PLACES, SHAPES, place_of
+
+
+def general_questions(frame: FrameFacts, rng: np.random.Generator) -> list[Question]:
+    """Ask about an unmarked picture: colour, shape, place, count, existence, full description."""
+    found = [count_question(frame), describe_question(frame), *existence_questions(frame, rng)]
+    for f in frame.instances:
+        others = [g for g in frame.instances if g != f]
+        if f.shape not in {g.shape for g in others}:
+            found.append(make("colour", f"what colour is the {f.shape}?", f.colour,
+                              [g.colour for g in others], list(COLOURS)))  # fmt: skip
+        if f.colour not in {g.colour for g in others}:
+            found.append(make("shape", f"what shape is the {f.colour} thing?", f.shape,
+                              [g.shape for g in others], list(SHAPES)))  # fmt: skip
+        found.append(make("place", f"where is the {f.colour} {f.shape}?", f.place,
+                          [g.place for g in others], list(PLACES)))  # fmt: skip
+        found.append(make("size", f"what size is the {f.colour} {f.shape}?", f.size, [], ["small", "large"]))
+        if f.place not in {g.place for g in others}:
+            found.append(make("at_place", f"what is at the {f.place}?", phrase(f),
+                              [phrase(g) for g in others], near_phrases(f)))  # fmt: skip
+    return found
+
+
+def near_phrases(f: InstanceFacts) -> list[str]:
+    return [f"{f.size} {c} {f.shape}" for c in COLOURS] + [f"{f.size} {f.colour} {s}" for s in SHAPES]
+
+
+def count_question(frame: FrameFacts) -> Question:
+    near = [str(n) for n in range(1, 6)]
+    return make("count", "how many things are there?", str(len(frame.instances)), near, [])
+
+
+def describe_question(frame: FrameFacts) -> Question:
+    """List everything from left to right: the dense target that teaches reading (micro-model, rule 4)."""
+    listed = ", ".join(phrase(f) for f in sorted(frame.instances, key=lambda f: f.x))
+    return Question("describe", "describe the picture from left to right.", listed or "nothing")
+
+
+def existence_questions(frame: FrameFacts, rng: np.random.Generator) -> list[Question]:
+    """One thing that is there and one that is not; the absent one shares a word with a present one."""
+    looks = {(f.colour, f.shape) for f in frame.instances}
+    if not looks:
+        return []
+    colour, shape = sorted(looks)[int(rng.integers(len(looks)))]
+    absent = [(colour, s) for s in SHAPES] + [(c, shape) for c in COLOURS]
+    absent = [a for a in absent if a not in looks]
+    missing = absent[int(rng.integers(len(absent)))]
+    return [Question("exists", f"is there a {c} {s}?", answer)
+            for (c, s), answer in (((colour, shape), "yes"), (missing, "no"))]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PrintedNumber:
+    """A number printed in the picture: its value and centre, x and y in [0, 1]."""
+
+    value: int
+    x: float
+    y: float
+
+
+def print_numbers(
+    picture: np.ndarray, frame: FrameFacts, rng: np.random.Generator, count: int | None = None
+) -> tuple[np.ndarray, list[PrintedNumber]]:
+    """Print 1 to 4 different numbers on a picture, uint8 [H, W, 3], away from the middle of any thing."""
+    image = Image.fromarray(picture)
+    printed: list[PrintedNumber] = []
+    wanted = int(rng.integers(1, 5)) if count is None else count
+    values = rng.permutation(np.arange(1, 10))[:wanted]
+    for value in values:
+        for _ in range(30):
+            x, y = rng.uniform(0.08, 0.92, 2)
+            on_thing = any(np.hypot(x - f.x, y - f.y) < 0.75 * f.radius for f in frame.instances)
+            if not on_thing and all(max(abs(x - p.x), abs(y - p.y)) > 0.17 for p in printed):
+                printed.append(PrintedNumber(int(value), float(x), float(y)))
+                stamp(image, int(value), x, y, rng)
+                break
+    return np.asarray(image), printed
+
+
+def stamp(image: Image.Image, value: int, x: float, y: float, rng: np.random.Generator) -> None:
+    """Print one digit with its ink and, half the time, a panel behind it."""
+    side = image.size[0]
+    cap = rng.uniform(0.095, 0.13) * side
+    dark = rng.random() < 0.75
+    draw = ImageDraw.Draw(image, "RGBA")
+    if rng.random() < 0.7:
+        panel = (*((255,) * 3 if dark else (0,) * 3), int(rng.uniform(150, 240)))
+        w, h = 0.42 * cap, 0.62 * cap
+        draw.rectangle((x * side - w, y * side - h, x * side + w, y * side + h), fill=panel)
+    ink = (0, 0, 0) if dark else (255, 255, 255)
+    draw.text((x * side, y * side), str(value), ink, font=digit_font(round(cap * 1.39, 1)), anchor="mm")
+
+
+@lru_cache(maxsize=256)
+def digit_font(size: float) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+def number_questions(printed: list[PrintedNumber]) -> list[Question]:
+    """Read the printed numbers: each by its place, each place by its number, all from left to right."""
+    questions = []
+    places = [place_of(p.x, p.y) for p in printed]
+    for p, place in zip(printed, places):
+        if places.count(place) == 1:
+            questions.append(make("number_at", f"what number is at the {place}?", str(p.value),
+                                  [str(q.value) for q in printed], list("123456789")))  # fmt: skip
+        questions.append(make("where_number", f"where is number {p.value}?", place, places, list(PLACES)))
+    listed = ", ".join(f"{p.value} at the {place_of(p.x, p.y)}" for p in sorted(printed, key=lambda p: p.x))
+    questions.append(Question("numbers", "list the numbers from left to right.", listed or "none"))
+    return questions
