@@ -78,10 +78,10 @@ class PrintedNumber:
 def print_numbers(
     picture: np.ndarray, frame: FrameFacts, rng: np.random.Generator, count: int | None = None
 ) -> tuple[np.ndarray, list[PrintedNumber]]:
-    """Print 1 to 4 different numbers on a picture, uint8 [H, W, 3], away from the middle of any thing."""
+    """Print 2 to 5 different numbers on a picture, uint8 [H, W, 3], away from the middle of any thing."""
     image = Image.fromarray(picture)
     printed: list[PrintedNumber] = []
-    wanted = int(rng.integers(1, 5)) if count is None else count
+    wanted = int(rng.integers(2, 6)) if count is None else count
     values = rng.permutation(np.arange(1, 10))[:wanted]
     for value in values:
         for _ in range(30):
@@ -95,12 +95,12 @@ def print_numbers(
 
 
 def stamp(image: Image.Image, value: int, x: float, y: float, rng: np.random.Generator) -> None:
-    """Print one digit with its ink and, half the time, a panel behind it."""
+    """Print one digit with its ink and, mostly, a panel behind it."""
     side = image.size[0]
     cap = rng.uniform(0.095, 0.13) * side
-    dark = rng.random() < 0.75
+    dark = rng.random() < 0.85
     draw = ImageDraw.Draw(image, "RGBA")
-    if rng.random() < 0.7:
+    if rng.random() < 0.85:
         panel = (*((255,) * 3 if dark else (0,) * 3), int(rng.uniform(150, 240)))
         w, h = 0.42 * cap, 0.62 * cap
         draw.rectangle((x * side - w, y * side - h, x * side + w, y * side + h), fill=panel)

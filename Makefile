@@ -1,0 +1,94 @@
+# Two commands are enough: `make demo` walks the whole road, `make test` checks everything. `make help` lists the rest.
+#
+# pip is used with your own settings. To choose a CPU or a CUDA build of torch, point PIP_INDEX_URL or
+# PIP_EXTRA_INDEX_URL at the index that PyTorch's installation page names for your machine before the first `make`.
+# On Linux without a GPU the CPU build saves several gigabytes. PYTHON=... chooses the interpreter of the environment.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+LOG := $(VENV)/install.log
+PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
+FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+RUNNER := $(PY) -m instit_lite.classroom.runner
+NORMALISE := $(PY) -m instit_lite.classroom.normalise
+PROFILE ?= micro
+NB ?=
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test notebooks report lab bench pretrain edit normalise clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), PYTHON=python3.12"
+
+setup: $(STAMP) ## create .venv and install the pinned tree (the other commands do it by themselves)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if ! $(PY) -c '$(FITS)' 2>/dev/null; then \
+	  found=; \
+	  for python in $(PYTHONS); do \
+	    if $$python -c '$(FITS)' >/dev/null 2>&1; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "error: none of these runs and is Python 3.11 or newer with venv: $(PYTHONS)."; \
+	    echo "Cure: install Python 3.11-3.13 (on Debian and Ubuntu also its -venv package), or name one: make PYTHON=/path/to/python3.12"; \
+	    exit 1; \
+	  fi; \
+	  echo "[setup 1/2] creating $(VENV) with $$($$found --version)"; \
+	  $$found -m venv --clear $(VENV) || exit 1; \
+	fi; \
+	echo "[setup 2/2] installing the pinned packages (minutes on the first run; torch is the largest)"; \
+	$(PY) -m pip install --disable-pip-version-check --progress-bar off \
+	  -c constraints.txt -e '.[dev]' >$(LOG) 2>&1 & pid=$$!; \
+	trap 'kill $$pid 2>/dev/null; exit 130' INT TERM; \
+	seconds=0; \
+	while kill -0 $$pid 2>/dev/null; do \
+	  sleep 1; seconds=$$((seconds + 1)); \
+	  if [ $$((seconds % 10)) -eq 0 ]; then echo "    $$seconds s: $$(tail -n 1 $(LOG) | cut -c 1-80)"; fi; \
+	done; \
+	if ! wait $$pid; then \
+	  tail -n 20 $(LOG); echo "error: the install failed; all it said is in $(LOG)"; exit 1; \
+	fi; \
+	echo "[setup] done in $$seconds s"; touch $(STAMP)
+
+demo: $(STAMP) ## run notebooks 00-06 in profile micro and build build/report/index.html
+	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 || status=1; \
+	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
+
+test: $(STAMP) ## run all tests, then all notebooks in profile smoke
+	@status=0; \
+	echo "[test 1/2] pytest"; $(PY) -m pytest || status=1; \
+	echo "[test 2/2] all notebooks in profile smoke"; rm -rf build/smoke; \
+	INSTIT_BUILD="$(CURDIR)/build/smoke" $(RUNNER) --profile smoke || status=1; \
+	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
+
+notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
+	@$(RUNNER) --profile $(PROFILE) $(NB)
+
+report: $(STAMP) ## build the report page from what was run in profile PROFILE
+	@$(PY) -m instit_lite.classroom.report --profile $(PROFILE)
+
+lab: $(STAMP) ## open JupyterLab on notebooks/
+	@$(VENV)/bin/jupyter lab notebooks
+
+bench: $(STAMP) ## measure speed and placement; prints tables
+	@$(PY) benchmarks/run.py
+
+pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
+	@$(PY) -m instit_lite.training.pretrain
+
+edit: $(STAMP) ## edit notebook NB=03 as text in $EDITOR and write it back
+	@notebook=$$(ls notebooks/$(NB)_*.ipynb 2>/dev/null); \
+	if [ -z "$(NB)" ] || [ ! -f "$$notebook" ]; then echo "error: name one notebook, such as NB=03"; exit 1; fi; \
+	text=build/edit/$$(basename "$$notebook" .ipynb).py; \
+	$(NORMALISE) --to-percent "$$notebook" --to "$$text" && \
+	$${EDITOR:-vi} "$$text" && \
+	$(NORMALISE) --from-percent "$$text" --to "$$notebook"
+
+normalise: $(STAMP) ## bring all notebooks into normal form
+	@$(NORMALISE) notebooks/*.ipynb
+
+clean: ## remove everything generated, but not .venv
+	@rm -rf build .pytest_cache .hypothesis && echo "removed build/ and caches"

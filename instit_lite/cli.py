@@ -1,0 +1,131 @@
+"""The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
+
+`instit-lite doctor | annotate | build | train | evaluate`; each command says what it wrote and where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .errors import InstitError
+from .profiles import PROFILES, build_dir, get_profile
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Check this machine and print one line per finding, with a cure where something is wrong."""
+    from .classroom.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        mark = "ok  " if finding.ok else "FAIL"
+        print(f"{mark} {finding.name}: {finding.found}" + ("" if finding.ok else f". Cure: {finding.cure}"))
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def annotate(args: argparse.Namespace) -> int:
+    """Mark and annotate one clip or picture; see `dataset.annotate`."""
+    from .dataset.annotate import Request, annotate_file
+
+    request = Request(
+        source=args.source, out=args.out, frames=args.frames, style=args.style, boxes=args.boxes,
+        masks=args.masks, coco=args.coco, youtube_vis=args.youtube_vis, max_instances=args.max_instances,
+        online=args.online, model=args.model, base_url=args.base_url,
+    )  # fmt: skip
+    done = annotate_file(request)
+    print(f"{done.n_frames} frames, marks {done.mark_ids}, annotated by: {done.annotator}")
+    print(f"audit: {len(done.findings)} findings" + "".join(f"\n  {f}" for f in done.findings[:10]))
+    for file in done.files:
+        print(f"wrote {file}")
+    return 0
+
+
+def build(args: argparse.Namespace) -> int:
+    """Build the mini dataset of a profile."""
+    from .dataset.build import build_micro
+
+    out = args.out or build_dir("dataset", args.profile)
+    build_micro(get_profile(args.profile), args.seed, out)
+    print(f"wrote {out}")
+    return 0
+
+
+def train(args: argparse.Namespace) -> int:
+    """Continuous SFT with QLoRA on a built dataset."""
+    from .training.recipe import train_on_dataset
+
+    data = args.data or build_dir("dataset", args.profile)
+    out = args.out or build_dir("adapter", args.profile)
+    done = train_on_dataset(get_profile(args.profile), data, out, seed=args.seed, steps=args.steps)
+    print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} s\nwrote {out}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Score the base, and an adapter beside it, on the micro bench."""
+    from .evaluation.run import evaluate_adapter
+
+    adapter = args.adapter or build_dir("adapter", args.profile)
+    out = args.out or build_dir("results")
+    table = evaluate_adapter(get_profile(args.profile), adapter, out, seed=args.seed)
+    print(table)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, so that tests can parse without running."""
+    top = argparse.ArgumentParser(prog="instit-lite", description=__doc__.split("\n")[0])
+    commands = top.add_subparsers(dest="command", required=True)
+
+    def add(name: str, action, profile: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=action.__doc__.split("\n")[0], description=action.__doc__)
+        command.set_defaults(action=action)
+        if profile:
+            command.add_argument("--profile", choices=list(PROFILES), default="micro")
+            command.add_argument("--seed", type=int, default=0)
+            command.add_argument("--out", type=Path, help="where to write (default: a folder in build/)")
+        return command
+
+    add("doctor", doctor, profile=False)
+    add_annotate(add("annotate", annotate, profile=False))
+    add("build", build)
+    training = add("train", train)
+    training.add_argument("--data", type=Path, help="a folder made by `instit-lite build`")
+    training.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
+    scoring = add("evaluate", evaluate)
+    scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    return top
+
+
+def add_annotate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", type=Path, help="a video, a picture or a folder of frames")
+    command.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything else")
+    command.add_argument("--frames", type=int, default=32, help="sample at most this many frames (default 32)")
+    command.add_argument("--style", default="video", help="mark style: video, image or micro (default video)")
+    command.add_argument("--max-instances", type=int, default=6, help="for the motion tracker (default 6)")
+    given = command.add_mutually_exclusive_group()
+    given.add_argument("--boxes", type=Path, help="JSON of boxes instead of the motion tracker")
+    given.add_argument("--masks", type=Path, help="folder of palette PNG masks (DAVIS)")
+    given.add_argument("--coco", type=Path, help="COCO JSON with this picture")
+    given.add_argument("--youtube-vis", type=Path, help="YouTube-VIS JSON with this clip")
+    command.add_argument("--online", action="store_true", help="send marked frames to a remote endpoint")
+    command.add_argument("--model", default="gpt-4o-2024-08-06", help="model to ask when online")
+    command.add_argument("--base-url", help="OpenAI-compatible endpoint; a loopback one needs no --online")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a typed error becomes one line on stderr and exit code 2."""
+    args = parser().parse_args(arguments)
+    try:
+        return args.action(args)
+    except InstitError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What a clip is. In: when each frame begins. Out: `Clip`, and which frames a sample takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames sampled from a source, with what is needed to find them again.
+
+    `frames` uint8 [T, H, W, 3] RGB, upright; `timestamps` float64 [T], seconds since the source's
+    first frame; `indices` int64 [T], 0-based places in the source; `n_decoded` frames that the
+    source really holds; `duration` seconds, 0 for a picture; `n_declared` frames that its header
+    promises, 0 where it does not say.
+    """
+
+    frames: np.ndarray
+    timestamps: np.ndarray
+    indices: np.ndarray
+    n_decoded: int
+    duration: float
+    source: str
+    n_declared: int = 0
+
+    @property
+    def clock(self) -> np.ndarray:
+        """Middle of each frame on a clock from 0 to 1, float64 [T]: scenes are filmed by it."""
+        return (self.indices + 0.5) / self.n_decoded
+
+
+def bin_centres(starts: np.ndarray, duration: float, max_frames: int) -> np.ndarray:
+    """Choose at most `max_frames` frames: those on screen at the centres of equal bins of time.
+
+    `starts` float [N], ascending seconds, which a container may have rounded: a frame that begins
+    within a fifth of a frame after a centre counts as on screen, so that rounding never decides.
+    Returns int64 [min(N, max_frames)], strictly ascending: where one long frame fills several
+    bins, its neighbours stand in. All frames are taken where there are no more than asked.
+    """
+    n, k = len(starts), max_frames
+    if n <= k:
+        return np.arange(n)
+    centres = (np.arange(k) + 0.5) / k * duration
+    picks = np.searchsorted(starts, centres + 0.2 * np.median(np.diff(starts)), side="right") - 1
+    steps = np.arange(k)
+    picks = np.maximum.accumulate(picks - steps) + steps  # no frame twice ...
+    return np.minimum(picks, n - k + steps)  # ... and none beyond the end

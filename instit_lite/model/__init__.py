@@ -1,0 +1,5 @@
+"""The model, seen from its visual tokens: encode, freeze, project, pool; loading; NF4 and LoRA.
+
+In: frames and a checkpoint folder. Out: visual tokens ready for `forward(mm_encoder_outputs=...)`, a model whose
+trainable parts are declared, an adapter on disk. This room knows no dataset, no loss and no score.
+"""

@@ -1,0 +1,46 @@
+"""The micro base, untrained. In: a seed. Out: a real `LlavaNextVideoForConditionalGeneration`, about 3 M parameters.
+
+Same classes as the 7 B model: CLIP vision tower, two-layer GELU projector, Llama. Only the sizes differ, and
+the feature layer: LLaVA drops the tower's last layer, four layers are too few to drop one.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaNextVideoConfig,
+    LlavaNextVideoForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
+
+IMAGE_SIDE = 64
+PATCH = 8
+
+
+def micro_config(tokenizer: PreTrainedTokenizerFast) -> LlavaNextVideoConfig:
+    """Return the configuration of the micro base: 64 px, patch 8, so an 8 x 8 grid of visual tokens."""
+    vision = CLIPVisionConfig(
+        hidden_size=128, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
+        image_size=IMAGE_SIDE, patch_size=PATCH, projection_dim=128, hidden_act="gelu",
+    )  # fmt: skip
+    text = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=4,
+        num_attention_heads=6, num_key_value_heads=6, max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    return LlavaNextVideoConfig(
+        vision_config=vision, text_config=text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        vision_feature_layer=-1, vision_feature_select_strategy="default",
+        image_grid_pinpoints=[[IMAGE_SIDE, IMAGE_SIDE]], tie_word_embeddings=False,
+    )  # fmt: skip
+
+
+def new_micro(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlavaNextVideoForConditionalGeneration:
+    """Build the micro base with random weights; the same seed gives the same weights."""
+    torch.manual_seed(seed)
+    return LlavaNextVideoForConditionalGeneration(micro_config(tokenizer)).float()

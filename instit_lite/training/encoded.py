@@ -1,0 +1,51 @@
+"""Samples as the Trainer reads them. In: a sequence of samples. Out: encoded samples by index, checked batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import Dataset
+
+from ..model.load import Base
+from .collator import Encoded, Sample, batch_of, encode
+from .preflight import check_batch, check_context, check_sample
+
+CACHE_BYTES = 512 * 2**20  # pixel values kept between epochs
+
+
+class EncodedSamples(Dataset):
+    """Encode and check each sample when it is first used; keep the result while there is room.
+
+    `samples` may be lazy: anything with a length and an index. Raises `PreflightError` for a sample that cannot train.
+    """
+
+    def __init__(self, base: Base, samples: Sequence[Sample], packing: str) -> None:
+        self.base, self.samples, self.packing = base, samples, packing
+        self.kept: dict[int, Encoded] = {}
+        self.room = CACHE_BYTES
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Encoded:
+        if index not in self.kept:
+            return self.encode(index)
+        return self.kept[index]
+
+    def encode(self, index: int) -> Encoded:
+        sample = self.samples[index]
+        check_sample(sample, f"sample {index}")
+        encoded = encode(self.base, sample)
+        check_context(self.base.model, encoded, self.packing, f"sample {index}")
+        size = 0 if encoded.pixels is None else encoded.pixels.nbytes
+        if size <= self.room:
+            self.room -= size
+            self.kept[index] = encoded
+        return encoded
+
+    def collate(self, samples: list[Encoded]) -> dict[str, torch.Tensor]:
+        """Join encoded samples to a checked batch."""
+        batch = batch_of(samples, self.base.tokenizer.pad_token_id, self.packing)
+        check_batch(self.base.model, batch)
+        return batch

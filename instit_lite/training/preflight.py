@@ -1,0 +1,123 @@
+"""Checks before training. In: a model, samples, batches. Out: nothing, or a `PreflightError` that says what to do.
+
+Each of these mistakes trains without complaint and costs a GPU day: no label, labels on placeholders, a context
+that cuts answers off, a vision tower in 4 bits or under LoRA, frozen layers in the backward pass, a mask added as 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from ..errors import PreflightError
+from ..model.nf4 import count_linears
+from ..model.qlora import frozen_layers
+from ..model.visual import encode_frames, inner_model, tokens_per_frame
+from .collator import Encoded, Sample, batch_of
+from .packing import IGNORE
+
+
+def check_sample(sample: Sample, name: str = "sample") -> None:
+    """Refuse a sample without frames where it should have some, or without anything to learn from."""
+    if sample.kind != "text" and (sample.frames is None or not len(sample.frames)):
+        raise PreflightError(f"{name} is of kind {sample.kind!r} but has no frames", cure="give frames, or kind 'text'")
+    if not sample.turns:
+        raise PreflightError(f"{name} has no question: no token of it would be supervised", cure="leave it out")
+    for question, answer in sample.turns:
+        if not question.strip() or not answer.strip():
+            raise PreflightError(f"{name} has an empty question or answer: {question!r}, {answer!r}", cure="leave it out")
+
+
+def check_context(model: nn.Module, sample: Encoded, packing: str = "shared_prefix", name: str = "sample") -> None:
+    """Refuse a sample that needs more positions than the language model has; cutting it would cut its answers."""
+    lengths = [len(branch.ids) for branch in sample.branches]
+    needed = len(sample.prefix) + (sum(lengths) if packing == "multi_turn" else max(lengths))
+    room = model.config.text_config.max_position_embeddings
+    if needed > room:
+        raise PreflightError(
+            f"{name} needs {needed} positions ({len(sample.prefix)} before its questions), the model has {room}",
+            cure="use fewer frames, pool them, or shorten the text",
+        )
+
+
+def check_batch(model: nn.Module, batch: dict) -> None:
+    """Refuse a batch whose labels, placeholders or mask do not fit."""
+    labels, ids, segments = batch["labels"], batch["input_ids"], batch["segments"]
+    supervised = labels != IGNORE
+    if not supervised.any(dim=1).all():
+        raise PreflightError("a row has no supervised token", cure="check that answers are not empty or cut off")
+    config = model.config
+    placeholders = {"image": config.image_token_id, "video": config.video_token_id}
+    if torch.isin(labels, torch.tensor(list(placeholders.values()), device=labels.device)).any():
+        raise PreflightError("visual placeholders carry labels", cure="label answers only, never `labels = input_ids`")
+    crossing = supervised[:, 1:] & (segments[:, 1:] != segments[:, :-1])
+    if supervised[:, 0].any() or crossing.any():
+        raise PreflightError("a label crosses branches", cure="start each branch with an unlabelled question token")
+    for kind, placeholder in placeholders.items():
+        pixels = batch.get(f"{kind}_pixels")
+        features = 0 if pixels is None else len(pixels) * tokens_per_frame(model, pooled=kind == "video")
+        tokens = int((ids == placeholder).sum())
+        if tokens != features:
+            raise PreflightError(
+                f"{tokens} {kind} placeholders for {features} visual tokens",
+                cure="build prompts with `prefix_ids` and never cut them",
+            )
+    check_mask(model, batch["attention_mask"])
+
+
+def check_mask(model: nn.Module, mask: torch.Tensor) -> None:
+    """Refuse a bool 4-D mask with eager attention, which adds it as 0 and 1 and so blocks nothing."""
+    attention = model.config.text_config._attn_implementation
+    if mask.dtype == torch.bool and attention == "eager":
+        raise PreflightError("a bool mask with eager attention blocks nothing", cure="use `attention_mask(segments)`")
+    if attention.startswith("flash"):
+        raise PreflightError(f"{attention} ignores 4-D masks", cure='load with attn_implementation="sdpa"')
+
+
+def check_model(model: nn.Module, frozen: int | None = None) -> None:
+    """Refuse a model of which the wrong parts are quantised, adapted or trained.
+
+    `frozen`: encoder layers that must not train; None takes the number that is frozen now.
+    """
+    counts = count_linears(model)
+    if counts["tower"]["nf4"] or counts["projector"]["nf4"]:
+        raise PreflightError("the vision tower or the projector is in 4 bits", cure="quantise with `model.nf4.quantise`")
+    if counts["tower"]["lora"] or counts["projector"]["lora"]:
+        raise PreflightError("LoRA leaked into the vision tower or the projector", cure="use `attach_qlora`")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise PreflightError("nothing trains", cure="use `attach_qlora`")
+    check_frozen(model, frozen_layers(model) if frozen is None else frozen)
+
+
+def check_frozen(model: nn.Module, frozen: int) -> None:
+    """Refuse frozen encoder layers that require gradients, or that take part in the backward pass all the same."""
+    tower = inner_model(model).vision_tower
+    early = [tower.embeddings, *tower.encoder.layers[:frozen]]
+    if any(p.requires_grad for module in early for p in module.parameters()):
+        raise PreflightError(f"the first {frozen} encoder layers should be frozen", cure="call `freeze_first_layers`")
+    seen = []
+    hook = early[-1].register_forward_hook(lambda module, args, output: seen.append(output))
+    side, parameter = model.config.vision_config.image_size, next(tower.parameters())
+    try:
+        pixels = torch.zeros(1, 3, side, side, dtype=parameter.dtype, device=parameter.device)
+        encode_frames(model, pixels, pooled=False)
+    finally:
+        hook.remove()
+    output = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
+    if output.requires_grad:
+        raise PreflightError(
+            "frozen encoder layers are in the backward pass: a hook makes their input require gradients",
+            cure="call `remove_input_grad_hooks` after anything that enables checkpointing",
+        )
+
+
+def preflight(
+    model: nn.Module, samples: Iterable[Encoded], packing: str = "shared_prefix", frozen: int | None = None
+) -> None:
+    """Check the model, and the given samples one by one and as batches."""
+    check_model(model, frozen)
+    for number, sample in enumerate(samples):
+        check_context(model, sample, packing, f"sample {number}")
+        check_batch(model, batch_of([sample], 0, packing))

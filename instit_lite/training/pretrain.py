@@ -1,0 +1,132 @@
+"""Make the micro base: `make pretrain`. In: nothing but seeds. Out: the shipped checkpoint folder and its card.
+
+Two stages, as in LLaVA: the tower learns to see (tower.py, standing in for CLIP), then projector and language model
+align with it frozen, on unmarked pictures, printed numbers, and plain text. The base never sees a mark drawn on an
+instance, nor a video: that is what the paper's continuous SFT is for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+from ..model.load import MICRO_FOLDER, Base, weights_hash
+from ..model.micro import IMAGE_SIDE, PATCH, new_micro
+from ..model.templates import TEMPLATES
+from ..model.tokenizer import micro_tokenizer
+from ..model.visual import inner_model
+from ..profiles import atomic_write_text, build_dir
+from ..scenes.facts import changes, scene_facts
+from ..scenes.general import general_questions, number_questions
+from ..scenes.language import frame_caption, summary
+from ..scenes.questions import Question, clip_questions, image_questions, multiple_choice
+from ..scenes.sample import sample_scene
+from .collator import Sample, collate
+from .loop import train_loop
+from .tower import draw_picture, train_tower
+from .trainer import packed_loss
+
+ROW_TOKENS = 172  # rows of equal length waste no padding
+PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
+CHOICE_SHARE = 0.25  # questions asked as multiple choice
+TEXT_SHARE = 0.25  # rows without a picture: reading comprehension, which a real language model brings along
+DENSE = ("describe", "numbers")
+
+
+def base_sample(seed: int) -> Sample:
+    """One row of the alignment stage: a picture or a text, and as many independent questions as fit."""
+    rng = np.random.default_rng([seed, 2])
+    if rng.random() < TEXT_SHARE:
+        context, questions = reading_task(seed, rng)
+        room = ROW_TOKENS - count_tokens(context)
+        return Sample(frames=None, kind="text", turns=turns_of(questions, rng, room), context=context)
+    picture, facts, printed = draw_picture(seed)
+    questions = number_questions(printed) if printed else general_questions(facts, rng)
+    return Sample(frames=picture[None], kind="image", turns=turns_of(questions, rng, ROW_TOKENS - PICTURE_TOKENS))
+
+
+def reading_task(seed: int, rng: np.random.Generator) -> tuple[str, list[Question]]:
+    """A text about a scene and questions that the text answers."""
+    frames = scene_facts(sample_scene(seed), (0.125, 0.375, 0.625, 0.875))
+    if rng.random() < 0.5:
+        frame = frames[int(rng.integers(len(frames)))]
+        return frame_caption(frame), image_questions(frame, rng)
+    steps = [changes(a, b) for a, b in zip(frames, frames[1:])]
+    return summary(frames, steps), clip_questions(frames, steps, rng)
+
+
+def turns_of(questions: list[Question], rng: np.random.Generator, room: int) -> list[tuple[str, str]]:
+    """Choose questions until `room` tokens are full, the dense ones first, some turned into multiple choice."""
+    dense = [q for q in questions if q.kind in DENSE]
+    others = [q for q in questions if q.kind not in DENSE]
+    turns = []
+    for q in dense + [others[i] for i in rng.permutation(len(others))]:
+        lettered = multiple_choice(q, rng) if rng.random() < CHOICE_SHARE else None
+        turn = lettered or (q.question, q.answer)
+        room -= count_tokens(" ".join(turn)) + 3
+        if room < 0 and turns:
+            break
+        turns.append(turn)
+    return turns or [("how many things are there?", "0")]
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of a text in the micro tokenizer: words and signs."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def new_base(seed: int) -> Base:
+    """The micro base with random weights."""
+    tokenizer = micro_tokenizer()
+    model = new_micro(tokenizer, seed)
+    return Base(model, tokenizer, TEMPLATES["micro"], IMAGE_SIDE, "micro", MICRO_FOLDER)
+
+
+def train_base(base: Base, folder: Path, steps: int, seed: int, batch: int, lr: float) -> None:
+    """Align projector and language model with the frozen tower, in place."""
+    base.model.requires_grad_(True)
+    inner_model(base.model).vision_tower.requires_grad_(False)
+
+    def make(step: int) -> dict:
+        rows = [base_sample(seed + step * batch + i) for i in range(batch)]
+        return collate(base, rows)
+
+    train_loop(base.model, lambda data: packed_loss(base.model, data), make, folder, steps=steps, lr=lr)
+
+
+def save_base(base: Base, folder: Path) -> None:
+    """Write the checkpoint folder: fp16 safetensors, configuration, tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base.model.half().save_pretrained(folder)
+    base.model.float()
+    base.tokenizer.save_pretrained(folder)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make pretrain", description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=MICRO_FOLDER, help="checkpoint folder to write")
+    parser.add_argument("--work", type=Path, default=None, help="where the resumable state lives")
+    parser.add_argument("--share", type=float, default=1.0, help="share of all steps, to try the road quickly")
+    parser.add_argument("--steps", type=int, default=2000, help="steps of the alignment stage")
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    work = args.work or build_dir("pretrain")
+    began = time.time()
+    base = new_base(args.seed)
+    print("stage 1 of 2: the vision tower, dense targets", flush=True)
+    tower = train_tower(base.model, work / "tower", args.seed, args.share)
+    print(f"stage 2 of 2: alignment, tower frozen (tower: {tower})", flush=True)
+    train_base(base, work / "base", max(1, round(args.steps * args.share)), args.seed, args.batch, lr=1e-3)
+    save_base(base, args.out)
+    figures = {"tower": tower, "minutes": round((time.time() - began) / 60, 1), "weights": weights_hash(args.out)}
+    atomic_write_text(work / "figures.json", json.dumps(figures, indent=1))
+    print(f"wrote {args.out} after {figures['minutes']} minutes")
+
+
+if __name__ == "__main__":
+    main()

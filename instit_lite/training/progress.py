@@ -1,0 +1,63 @@
+"""Progress of a run, for people and for plots. In: the Trainer's logs. Out: `losses.jsonl` and a line now and then.
+
+One JSON object a step: step, loss (mean per answer token), lr, seconds (of training so far, earlier runs included),
+tokens_per_second (padding left out).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import TrainerCallback
+
+from ..errors import InstitError
+from .resume import cut_log
+from .trainer import LossModule
+
+LINES = 15  # lines that one run prints
+
+
+class LossLog(TrainerCallback):
+    """Write each step's loss and say how long the rest will take; stop a run whose loss is no number any more."""
+
+    def __init__(self, path: Path, module: LossModule, say: Callable[[str], None]) -> None:
+        self.path, self.module, self.say = path, module, say
+        self.began = self.before = self.last = 0.0
+        self.tokens = 0
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        rows = cut_log(self.path, state.global_step)
+        self.before = rows[-1]["seconds"] if rows else 0.0
+        self.began = self.last = time.perf_counter()
+        self.first, self.tokens = state.global_step, self.module.tokens
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if "loss" not in logs:
+            return
+        now = time.perf_counter()
+        row = {
+            "step": state.global_step,
+            "loss": logs["loss"],
+            "lr": logs["learning_rate"],
+            "seconds": round(self.before + now - self.began, 3),
+            "tokens_per_second": round((self.module.tokens - self.tokens) / (now - self.last)),
+        }
+        self.last, self.tokens = now, self.module.tokens
+        with open(self.path, "a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+        if not math.isfinite(row["loss"]):
+            raise InstitError(f"the loss is {row['loss']} at step {row['step']}", path=self.path, cure="lower `lr`")
+        if row["step"] % max(1, state.max_steps // LINES) == 0 or row["step"] == state.max_steps:
+            self.say(self.line(row, state.max_steps, now))
+
+    def line(self, row: dict, steps: int, now: float) -> str:
+        each = (now - self.began) / (row["step"] - self.first)
+        left = (steps - row["step"]) * each
+        return (
+            f"  step {row['step']:>4}/{steps}  loss {row['loss']:.3f}  {each:.2f} s/step  "
+            f"{row['tokens_per_second']:,} tokens/s  {left / 60:.1f} min left"
+        )

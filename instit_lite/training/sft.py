@@ -1,0 +1,155 @@
+"""Continuous SFT, start to end. In: a base, samples, settings. Out: an adapter folder and a log of losses.
+
+The paper's recipe (section 4) in small: AdamW, cosine schedule, image and video jointly, first half of the encoder
+frozen. What it leaves open (learning rates, warm-up, batch) are settings here, not claims about the paper.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import TrainerCallback, TrainingArguments
+from transformers.utils import logging
+
+from ..errors import PreflightError
+from ..model.adapter import base_hash, load_adapter, save_adapter
+from ..model.load import Base
+from ..model.qlora import QLora, attach_qlora, parts_table, trainable_parts
+from ..profiles import Profile, atomic_write_text
+from .collator import Sample
+from .encoded import EncodedSamples
+from .preflight import preflight
+from .progress import LossLog
+from .resume import newest_whole_checkpoint, read_log, remove_checkpoints, step_of
+from .settings import SftSettings, run_identity, settings_of, spread
+from .trainer import LossModule, SftTrainer
+
+ADAPTER, LOG, RUN = "adapter", "losses.jsonl", "run.json"
+
+
+@dataclass(frozen=True)
+class SftResult:
+    """What a run leaves: `base` with the trained adapter, its folder, the loss of each step, seconds of training."""
+
+    base: Base
+    adapter_dir: Path
+    losses: list[float]
+    seconds: float
+    log: Path
+
+
+def run_sft(
+    base: Base,
+    samples: Sequence[Sample],
+    settings: SftSettings | Profile | None,
+    out_dir: str | Path,
+    *,
+    resume: bool = True,
+    in_place: bool = False,
+    say: Callable[[str], None] = print,
+    callbacks: Sequence[TrainerCallback] = (),
+    **changes,
+) -> SftResult:
+    """Train an adapter on `samples` and save it as `out_dir/adapter`; log each step in `out_dir/losses.jsonl`.
+
+    With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is loaded; a folder that holds
+    a run with other settings, samples or base is started afresh. `changes` override single settings. `base` stays as
+    it is, unless `in_place` saves the copy of a large model. Raises `PreflightError` before anything is trained wrongly.
+    """
+    settings, out = settings_of(settings, changes), Path(out_dir)
+    if not len(samples):
+        raise PreflightError("there are no samples", path=out, cure="build the dataset first")
+    own = base if in_place else replace(base, model=copy.deepcopy(base.model))
+    say(prepare_folder(out, run_identity(own.model, samples, settings), resume))
+    if (out / ADAPTER).exists():
+        return result_of(load_adapter(own, out / ADAPTER), out)
+    torch.manual_seed(settings.seed)
+    card = {"base": own.name, "weights": base_hash(own)}
+    model = attach_qlora(own.model, QLora(settings.rank, settings.alpha, settings.frozen_layers, settings.nf4))
+    say(parts_table(trainable_parts(model)))
+    data = EncodedSamples(own, samples, settings.packing)
+    preflight(model, (data[i] for i in spread(len(data))), settings.packing, settings.frozen_layers)
+    with quiet():
+        train(model, data, settings, out, card, say, callbacks)
+    save_adapter(model, out / ADAPTER, **card)
+    remove_checkpoints(out)
+    return result_of(replace(own, model=model.eval()), out)
+
+
+def prepare_folder(out: Path, identity: dict, resume: bool) -> str:
+    """Clear a folder that holds another run, or one not to be resumed; return a note on what is there."""
+    found = None
+    if (out / RUN).exists():
+        try:
+            found = json.loads((out / RUN).read_text(encoding="utf-8"))
+        except ValueError:
+            found = {}
+    if resume and found == identity:
+        finished = (out / ADAPTER).exists()
+        return f"{out}: this run is finished, loading its adapter" if finished else f"{out}: this run was begun before"
+    remove_checkpoints(out)
+    shutil.rmtree(out / ADAPTER, ignore_errors=True)
+    (out / LOG).unlink(missing_ok=True)
+    atomic_write_text(out / RUN, json.dumps(identity, indent=1) + "\n")
+    return f"{out}: a new run" if found is None else f"{out}: a new run takes the place of the one that was here"
+
+
+def train(
+    model: PeftModel,
+    data: EncodedSamples,
+    settings: SftSettings,
+    out: Path,
+    card: dict,
+    say: Callable[[str], None],
+    callbacks: Sequence[TrainerCallback],
+) -> None:
+    """Run the Trainer from the newest whole checkpoint, or from the start."""
+    checkpoint, notes = newest_whole_checkpoint(out)
+    for note in notes:
+        say(f"  {note}")
+    if checkpoint is not None:
+        say(f"  going on after step {step_of(checkpoint)}")
+    module = LossModule(model)
+    trainer = SftTrainer(
+        module, training_arguments(settings, out), settings.rates, card,
+        train_dataset=data, data_collator=data.collate, callbacks=[LossLog(out / LOG, module, say), *callbacks],
+    )  # fmt: skip
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+def training_arguments(settings: SftSettings, out: Path) -> TrainingArguments:
+    """The HF Trainer's view of the settings; fp32 on a CPU, bf16 autocast on a GPU."""
+    gpu = torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(out), max_steps=settings.steps, seed=settings.seed,
+        per_device_train_batch_size=settings.batch // settings.accumulate,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.lr, lr_scheduler_type="cosine", warmup_steps=round(settings.warmup * settings.steps),
+        adam_beta2=0.98, weight_decay=0.0, max_grad_norm=1.0,
+        save_steps=settings.save_every or max(1, settings.steps // 10), save_total_limit=2,
+        logging_steps=1, logging_nan_inf_filter=False, report_to="none", disable_tqdm=True, log_level="error",
+        use_cpu=not gpu, bf16=gpu, dataloader_pin_memory=gpu, remove_unused_columns=False,
+    )  # fmt: skip
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the Trainer's log level from outliving the run."""
+    level = logging.get_verbosity()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def result_of(base: Base, out: Path) -> SftResult:
+    rows = read_log(out / LOG)
+    return SftResult(base, out / ADAPTER, [row["loss"] for row in rows], rows[-1]["seconds"] if rows else 0.0, out / LOG)

@@ -1,0 +1,64 @@
+"""What counts as wrong in an executed notebook, on notebooks made up without executing anything."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from instit_lite.classroom import findings
+
+
+def ran(*cells, **metadata) -> nbformat.NotebookNode:
+    return new_notebook(cells=list(cells), metadata=metadata)
+
+
+def cell(source="x = 1", *, count=1, outputs=(), tags=()):
+    made = new_code_cell(source, execution_count=count, outputs=list(outputs))
+    if tags:
+        made.metadata["tags"] = list(tags)
+    return made
+
+
+ERROR = new_output("error", ename="ValueError", evalue="no", traceback=[])
+SHOUT = new_output("stream", name="stderr", text="Traceback (most recent call last):\n  ...\nOSError: gone\n")
+WARNING = new_output("stream", name="stderr", text="UserWarning: mind the gap\n")
+
+
+def test_clean_notebook_has_no_findings():
+    assert findings.inspect_run(ran(cell(), cell(outputs=[WARNING]))) == []
+
+
+def test_error_is_located_in_the_authors_cells():
+    marker = new_markdown_cell("error above")
+    marker.metadata["tags"] = ["papermill-error-cell-tag"]
+    injected = cell("seed = 1", tags=["injected-parameters"])
+    found = findings.inspect_run(ran(marker, cell(), injected, cell("fail()", outputs=[ERROR])))
+    assert [(f.cell, f.source, f.message) for f in found] == [(2, "fail()", "ValueError: no")]
+
+
+def test_traceback_on_stderr_is_an_error():
+    (found,) = findings.inspect_run(ran(cell(), cell(outputs=[SHOUT])))
+    assert found.cell == 2 and "OSError: gone" in found.message
+
+
+def test_announced_error_is_allowed():
+    assert findings.inspect_run(ran(cell(), cell(outputs=[ERROR], tags=["raises-exception"]))) == []
+
+
+@pytest.mark.parametrize("output", [ERROR, SHOUT])
+def test_error_in_an_output_widget_is_found(output):
+    state = {findings.WIDGET_STATE: {"state": {"id": {"state": {"outputs": [output]}}}}}
+    (found,) = findings.inspect_run(ran(cell(), cell(), widgets=state))
+    assert found.kind == "widget"
+
+
+def test_run_that_does_nothing_fails():
+    assert findings.inspect_run(ran(new_markdown_cell("prose")))[0].kind == "coverage"
+    assert "1 of 2" in findings.inspect_run(ran(cell(), cell(count=None)))[0].message
+
+
+def test_outsized_output_is_found(monkeypatch):
+    monkeypatch.setattr(findings, "MAX_OUTPUT_BYTES", 1000)
+    big = new_output("stream", name="stdout", text="x" * 2000)
+    assert findings.inspect_run(ran(cell(), cell(outputs=[big])))[0].kind == "size"

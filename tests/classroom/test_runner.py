@@ -1,0 +1,129 @@
+"""The runner on made-up notebooks: a good one passes, each kind of failure fails with its own message."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+
+from instit_lite.classroom import run_one, runner
+from instit_lite.classroom.process import watch
+from instit_lite.errors import InstitError, NotebookError, UnreadableInput
+
+SWALLOWING_WIDGET = """
+import ipywidgets
+out, button = ipywidgets.Output(), ipywidgets.Button()
+def fail(_):
+    with out:
+        raise KeyError("swallowed")
+button.on_click(fail)
+"""
+EXPLORER = """
+from instit_lite.classroom import explorer
+from matplotlib.figure import Figure
+def draw(state):
+    assert state["n"] < 3, "too high"
+    return Figure(figsize=(1, 1))
+explorer(draw, {"n": range(4)}, [{"n": 0}], alt="an empty white square")
+"""
+FAILURES = {
+    "raising cell": (["1 / 0", "never = 1"], "cell 3 (1 / 0): ZeroDivisionError"),
+    "widget callback": ([SWALLOWING_WIDGET, "button.click()\nout"], "error inside a widget: KeyError: 'swallowed'"),
+    "explorer callback": ([EXPLORER], "AssertionError: too high"),
+    "thread": (
+        ["import threading\nthread = threading.Thread(target=lambda: 1 / 0)\nthread.start(); thread.join()"],
+        "error in a thread that stopped nothing: ZeroDivisionError",
+    ),
+    "killed kernel": (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"], "ran out of memory"),
+    "slow cell": (["import time\ntime.sleep(60)"], "cell 3 (import time): the cell ran longer than its limit of 2 s"),
+}
+
+
+@pytest.fixture
+def execute(tmp_path, monkeypatch):
+    """Run a notebook as the child process does, inside this one, and return the findings' texts."""
+
+    def run(path, **parameters):
+        log = tmp_path / "threads.txt"
+        monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))  # restored afterwards
+        for name, value in runner.environment(log, "smoke").items():
+            monkeypatch.setenv(name, value)
+        job = {
+            "input": str(path), "output": str(tmp_path / "executed.ipynb"), "cwd": str(tmp_path), "cell_limit": 2,
+            "parameters": {"profile": "smoke", "seed": 0, **parameters}, "thread_log": str(log),
+            "result": str(tmp_path / "result.json"),
+        }
+        (tmp_path / "job.json").write_text(json.dumps(job))
+        run_one.main(str(tmp_path / "job.json"))
+        found = json.loads((tmp_path / "result.json").read_text())
+        return [str(runner.Finding(**item)) for item in found]
+
+    return run
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_failure_is_reported(case, made_up, execute):
+    cells, message = FAILURES[case]
+    found = execute(made_up(*cells))
+    assert any(message in text for text in found), found
+
+
+def test_unknown_parameter_is_refused_before_anything_runs(made_up, execute, tmp_path):
+    (found,) = execute(made_up("x = 1"), sed=3)
+    assert "unknown parameter sed" in found and "profile, seed" in found
+    assert not (tmp_path / "executed.ipynb").exists()
+
+
+def test_good_notebook_passes_and_its_status_tells(made_up, tmp_path, capsys):
+    path = made_up("assert (profile, seed) == ('smoke', 7)", "open('left_behind.txt', 'w').close()")
+    status = runner.run_notebook(path, profile="smoke", seed=7, output_dir=tmp_path / "out", label="[1/1] made_up")
+    told = json.loads((tmp_path / "out" / "00_made_up.json").read_text())
+    assert status.ok and told["ok"] and told["findings"] == []
+    assert told["cells_executed"] == len(told["cell_seconds"]) == 3
+    assert told["peak_rss_mb"] > 30 and told["seconds"] > 0 and told["versions"]["papermill"]
+    assert (tmp_path / "out" / "00_made_up.ipynb").exists() and not (tmp_path / "left_behind.txt").exists()
+    assert "[1/1] made_up ..." in capsys.readouterr().out
+
+
+def test_command_line_fails_and_names_the_notebook(made_up, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "find_notebooks", lambda names: [made_up("import time\ntime.sleep(60)")])
+    with pytest.raises(NotebookError, match="00_made_up"):
+        runner.main(["--profile", "smoke", "--notebook-limit", "0.5"])
+    assert "stopped at the limit of 0.5 s for a whole notebook" in capsys.readouterr().out
+
+
+def test_process_without_a_result_is_reported(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("MemoryError\n")
+    progress = runner.Progress("made up", tmp_path / "none.ipynb")
+    (found,) = runner.judge(tmp_path / "none.json", runner.Ended(-9, 1.0, 10.0), 5, log, progress)
+    assert "out of memory" in found.message and "MemoryError" in found.message
+
+
+def test_watch_ends_the_whole_tree(tmp_path):
+    script = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], " \
+        "start_new_session=True); print(p.pid, flush=True); time.sleep(60)"
+    with (tmp_path / "log.txt").open("w") as log:
+        ended = watch([sys.executable, "-c", script], env=dict(os.environ), log=log, limit=1.0)
+    grandchild = int((tmp_path / "log.txt").read_text())
+    assert ended.returncode is None and ended.seconds < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(grandchild, 0)
+
+
+def test_notebooks_are_found_by_number(made_up, tmp_path):
+    made_up(name="00_a")
+    made_up(name="03_b")
+    assert [path.stem for path in runner.find_notebooks(["03"], tmp_path)] == ["03_b"]
+    assert len(runner.find_notebooks([], tmp_path)) == 2
+    with pytest.raises(UnreadableInput, match="no notebook begins with '07'"):
+        runner.find_notebooks(["07"], tmp_path)
+
+
+def test_missing_notebook_and_unknown_profile_are_refused(made_up, tmp_path):
+    with pytest.raises(UnreadableInput):
+        runner.run_notebook(tmp_path / "none.ipynb", profile="smoke")
+    with pytest.raises(InstitError, match="no profile"):
+        runner.run_notebook(made_up("x = 1"), profile="huge")

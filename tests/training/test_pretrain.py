@@ -1,0 +1,82 @@
+"""The making of the base: resumable loop, dense targets, alignment rows."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from instit_lite.scenes.language import vocabulary
+from instit_lite.training.loop import train_loop
+from instit_lite.training.pretrain import ROW_TOKENS, base_sample, count_tokens, new_base
+from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
+
+
+class Stop(Exception):
+    pass
+
+
+def noisy_batches(step: int) -> torch.Tensor:
+    return torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+
+
+def fit(folder, fail_at: int | None = None) -> torch.Tensor:
+    torch.manual_seed(0)
+    module = nn.Linear(4, 1)
+
+    def make(step: int) -> torch.Tensor:
+        if step == fail_at:
+            raise Stop
+        return noisy_batches(step)
+
+    train_loop(module, lambda x: (module(x) - x.sum(1, keepdim=True)).square().mean(), make, folder,
+               steps=30, lr=0.05, warmup=3, every=5, workers=0)  # fmt: skip
+    return module.weight.detach().clone()
+
+
+def test_a_killed_loop_ends_where_an_uninterrupted_one_does(tmp_path):
+    whole = fit(tmp_path / "whole")
+    with pytest.raises(Stop):
+        fit(tmp_path / "killed", fail_at=17)
+    resumed = fit(tmp_path / "killed")
+    assert torch.allclose(whole, resumed, atol=1e-7)
+
+
+def test_targets_label_what_is_under_each_patch():
+    picture, facts, printed = draw_picture(12)
+    labels = patch_targets(facts, printed)
+    assert picture.shape == (64, 64, 3)
+    for f in facts.instances:
+        row, column = (int(np.clip(v * GRID, 0, GRID - 1)) for v in (f.y, f.x))
+        if f.visible > 0.9 and f.radius > 0.1:
+            assert labels["shape"][row * GRID + column] > 0
+    assert set(np.unique(labels["digit"])) - {0} <= {p.value for p in printed}
+
+
+def test_tower_loss_reaches_the_tower():
+    base = new_base(0)
+    probe = PatchProbe(base.model)
+    pixels, labels = tower_batch(0, 2, 0)
+    patch_loss(probe(pixels), labels).backward()
+    assert probe.tower.embeddings.patch_embedding.weight.grad.abs().sum() > 0
+    assert set(labels) == set(HEADS)
+
+
+def test_alignment_rows_hold_no_marks_and_no_video():
+    words = set(vocabulary())
+    kinds = set()
+    for seed in range(60):
+        sample = base_sample(seed)
+        kinds.add(sample.kind)
+        text = sample.context + " ".join(q + a for q, a in sample.turns)
+        if sample.kind == "image":
+            assert "[" not in text, "a picture of the base's training must not be asked about by mark"
+            assert len(sample.frames) == 1
+        assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= ROW_TOKENS + 60
+        assert sample.turns
+    assert kinds == {"image", "text"}
+    assert "circle" in words
+
+
+def test_rows_are_the_same_on_every_run():
+    first, second = base_sample(7), base_sample(7)
+    assert first.turns == second.turns and first.context == second.context
