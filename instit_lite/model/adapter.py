@@ -1,8 +1,10 @@
-"""An adapter on disk. In: a model with LoRA, or an adapter folder. Out: the folder, or the model as it was trained.
+"""An adapter on disk. In: a model with LoRA, or an adapter folder. Out: the folder, or the model
+as it was trained.
 
-A folder holds peft's own two files (`adapter_model.safetensors`, `adapter_config.json`: LoRA, readable by any peft
-tool), `trained_modules.safetensors` (projector and later encoder layers: LoRA alone is not the model that was
-trained) and `adapter_card.json`, which names the base and the hashes of the weight files.
+A folder holds peft's own two files (`adapter_model.safetensors`, `adapter_config.json`: LoRA,
+readable by any peft tool), `trained_modules.safetensors` (projector and later encoder layers: LoRA
+alone is not the model that was trained) and `adapter_card.json`, which names the base and the
+hashes of the weight files.
 """
 
 from __future__ import annotations
@@ -56,18 +58,26 @@ def save_adapter(model: PeftModel, folder: str | Path, base: str = "", weights: 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    config = model.peft_config["default"]
-    config.save_pretrained(partial)
-    save_file(plain(lora_weights(model)), partial / LORA_FILE)
-    save_file(plain(trained_modules(model)), partial / MODULES_FILE)
-    card = {
-        "format": 1, "base": base, "base_weights": weights, "rank": config.r, "alpha": config.lora_alpha,
-        "frozen_layers": frozen_layers(model), "nf4": count_linears(model)["language"]["nf4"] > 0,
-        "files": {name: file_hash(partial / name) for name in (LORA_FILE, MODULES_FILE)},
-    }  # fmt: skip
-    (partial / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    swap_in(partial, folder)
+    try:
+        write_files(model, partial, base, weights)
+        swap_in(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def write_files(model: PeftModel, folder: Path, base: str, weights: str) -> None:
+    config = model.peft_config["default"]
+    config.save_pretrained(folder)
+    save_file(plain(lora_weights(model)), folder / LORA_FILE)
+    save_file(plain(trained_modules(model)), folder / MODULES_FILE)
+    card = {
+        "format": 1, "base": base, "base_weights": weights,
+        "rank": config.r, "alpha": config.lora_alpha, "frozen_layers": frozen_layers(model),
+        "nf4": count_linears(model)["language"]["nf4"] > 0,
+        "files": {name: file_hash(folder / name) for name in (LORA_FILE, MODULES_FILE)},
+    }  # fmt: skip
+    (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def plain(tensors: dict) -> dict[str, torch.Tensor]:
@@ -90,7 +100,9 @@ def swap_in(partial: Path, folder: Path) -> None:
 
 
 def read_card(folder: str | Path) -> dict:
-    """Read an adapter's card and check that its weight files are the ones it names; raises `ModelError`."""
+    """Read an adapter's card and check that its weight files are the ones it names; raises
+    `ModelError`.
+    """
     folder, cure = Path(folder), "train again, or copy the whole folder again"
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
@@ -104,7 +116,8 @@ def read_card(folder: str | Path) -> dict:
 
 
 def load_adapter(base: Base, folder: str | Path) -> Base:
-    """Put a saved adapter on a fresh base; `base.model` is changed in place, and returned wrapped and in eval mode.
+    """Put a saved adapter on a fresh base; `base.model` is changed in place, and returned wrapped
+    and in eval mode.
 
     Raises `ModelError` where the folder is damaged or the adapter belongs to another base.
     """
@@ -112,9 +125,11 @@ def load_adapter(base: Base, folder: str | Path) -> Base:
     own = base_hash(base)
     if own and card["base_weights"] and own != card["base_weights"]:
         raise ModelError(
-            f"this adapter was trained on base {card['base']!r} ({card['base_weights']}), not on {base.name!r} ({own})",
-            path=folder, cure="load the base that its card names",
-        )  # fmt: skip
+            f"this adapter was trained on base {card['base']!r} ({card['base_weights']}), "
+            f"not on {base.name!r} ({own})",
+            path=folder,
+            cure="load the base that its card names",
+        )
     settings = QLora(card["rank"], card["alpha"], card["frozen_layers"], card["nf4"])
     model = attach_qlora(base.model, settings)
     load_weights(model, folder)
@@ -127,7 +142,8 @@ def load_weights(model: PeftModel, folder: str | Path) -> None:
     try:
         lora, modules = load_file(folder / LORA_FILE), load_file(folder / MODULES_FILE)
     except (OSError, SafetensorError) as problem:
-        raise ModelError(f"weights cannot be read ({problem})", path=folder, cure="train again") from problem
+        reason = f"weights cannot be read ({problem})"
+        raise ModelError(reason, path=folder, cure="train again") from problem
     own = trained_modules(model)
     check_fit(folder, lora_weights(model), lora)
     check_fit(folder, own, modules)
@@ -139,8 +155,8 @@ def load_weights(model: PeftModel, folder: str | Path) -> None:
 
 def check_fit(folder: Path, expected: dict, found: dict) -> None:
     """Raise `ModelError` unless both have the same names and shapes."""
-    shapes = [{name: tuple(t.shape) for name, t in tensors.items()} for tensors in (expected, found)]
-    differ = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))
+    shapes = [{(name, *t.shape) for name, t in tensors.items()} for tensors in (expected, found)]
+    differ = sorted(shapes[0] ^ shapes[1])
     if differ:
         raise ModelError(
             f"its tensors do not fit the model, for example {differ[0][0]}", path=folder,

@@ -1,7 +1,9 @@
-"""NF4: the frozen language model in 4 bits. In: a model. Out: the same model, its language linears quantised.
+"""NF4: the frozen language model in 4 bits. In: a model. Out: the same model, its language linears
+quantised.
 
-Only the language model's linear layers are quantised, by place, never by a list of names to skip: such lists match in
-surprising ways and have left vision towers in 4 bits without a word. Tower, projector and head stay as they are.
+Only the language model's linear layers are quantised, by place, never by a list of names to skip:
+such lists match in surprising ways and have left vision towers in 4 bits without a word. Tower,
+projector and head stay as they are.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from transformers import BitsAndBytesConfig
 from ..errors import ModelError
 from .visual import inner_model
 
-# For `from_pretrained`, which matches names from the start of their whole path: "vision_tower" alone skips nothing.
+# For `from_pretrained`, which matches names from the start of their whole path: "vision_tower"
+# alone skips nothing.
 FULL_PRECISION = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+PLACES = ("tower", "projector", "language", "head")
 NO_BITSANDBYTES = (
     "bitsandbytes cannot be imported on this machine: the language model stays in full precision. "
     "LoRA trains as before, with more memory and without the quantisation gap."
@@ -41,21 +45,23 @@ def import_bitsandbytes() -> types.ModuleType | None:
 
 
 def nf4_config(dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
-    """Settings for `from_pretrained(..., quantization_config=...)`: checkpoints too large to load before quantising.
+    """Settings for `from_pretrained(..., quantization_config=...)`: checkpoints too large to load
+    before quantising.
 
     Call `quantise` on the loaded model as well: it checks the places.
     """
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(FULL_PRECISION),
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=list(FULL_PRECISION),
     )  # fmt: skip
 
 
 def quantise(model: nn.Module) -> int:
-    """Turn the language model's linear layers into NF4 with double quantisation, in place; return how many there are.
+    """Turn the language model's linear layers into NF4 with double quantisation, in place; return
+    how many there are.
 
-    Computes in the weights' own type. Where bitsandbytes cannot be imported: warns, changes nothing, returns 0.
-    Raises `ModelError` where anything but the language model is in 4 bits.
+    Computes in the weights' own type. Where bitsandbytes cannot be imported: warns, changes
+    nothing, returns 0. Raises `ModelError` where anything but the language model is in 4 bits.
     """
     bitsandbytes = import_bitsandbytes()
     if bitsandbytes is None:
@@ -84,8 +90,8 @@ def nf4_linear(bitsandbytes: types.ModuleType, linear: nn.Linear) -> nn.Linear:
         weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer
     )
     layer.bias = linear.bias
-    # On CPUs with bf16 instructions the first forward in eval mode would repack the weights for bf16 inference, for
-    # good: coarser answers, and no gradients in any later training.
+    # On CPUs with bf16 instructions the first forward in eval mode would repack the weights for
+    # bf16 inference, for good: coarser answers, and no gradients in any later training.
     layer.support_avx512bf16_for_cpu = False
     return layer.to(weight.device)
 
@@ -96,19 +102,23 @@ def is_nf4(module: nn.Module) -> bool:
 
 
 def linears(model: nn.Module) -> Iterator[tuple[str, str, nn.Linear]]:
-    """Yield (place, name, layer) for every linear layer; places are tower, projector, language and head."""
+    """Yield (place, name, layer) for every linear layer; places are tower, projector, language and
+    head.
+    """
     inner = inner_model(model)
-    owners = {"tower": inner.vision_tower, "projector": inner.multi_modal_projector, "language": inner.language_model}
-    for place, owner in owners.items():
+    owners = (inner.vision_tower, inner.multi_modal_projector, inner.language_model)
+    for place, owner in zip(PLACES, owners):
         for name, module in owner.named_modules():
             if isinstance(module, nn.Linear):
                 yield place, name, module
-    yield "head", "lm_head", model.get_output_embeddings()
+    yield PLACES[-1], "lm_head", model.get_output_embeddings()
 
 
 def count_linears(model: nn.Module) -> dict[str, dict[str, int]]:
-    """Count linear layers by place and kind: {"tower": {"nf4": 0, "full": 24, "lora": 0}, "projector": ...}."""
-    counts = {place: {"nf4": 0, "full": 0, "lora": 0} for place in ("tower", "projector", "language", "head")}
+    """Count linear layers by place and kind: {"tower": {"nf4": 0, "full": 24, "lora": 0},
+    "projector": ...}.
+    """
+    counts = {place: {"nf4": 0, "full": 0, "lora": 0} for place in PLACES}
     for place, name, layer in linears(model):
         kind = "lora" if "lora_" in name else "nf4" if is_nf4(layer) else "full"
         counts[place][kind] += 1
@@ -121,7 +131,8 @@ def check_places(model: nn.Module) -> None:
     wrong = [place for place in ("tower", "projector", "head") if counts[place]["nf4"]]
     if wrong:
         raise ModelError(
-            f"{' and '.join(wrong)} in 4 bits", cure="load with `nf4_config()`, whose skipped names are anchored"
+            f"{' and '.join(wrong)} in 4 bits",
+            cure="load with `nf4_config()`, whose skipped names are anchored",
         )
     if counts["language"]["nf4"] and counts["language"]["full"]:
         raise ModelError(f"only a part of the language model is in 4 bits: {counts['language']}")

@@ -1,7 +1,9 @@
-"""QLoRA: what trains and what does not. In: a base. Out: the base with LoRA, its trainable parts declared.
+"""QLoRA: what trains and what does not. In: a base. Out: the base with LoRA, its trainable parts
+declared.
 
-INST-IT's continuous SFT (paper section 4) freezes the first half of the vision encoder and trains the rest. Here the
-language model is frozen in NF4 and trains through LoRA; projector and later encoder layers train in full.
+INST-IT's continuous SFT (paper section 4) freezes the first half of the vision encoder and trains
+the rest. Here the language model is frozen in NF4 and trains through LoRA; projector and later
+encoder layers train in full.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from .freeze import freeze_first_layers, remove_input_grad_hooks
 from .nf4 import quantise
 from .visual import inner_model
 
-# Anchored to the language model: bare names such as "q_proj" would match the vision tower's attention too.
+# Anchored to the language model: bare names such as "q_proj" would match the vision tower's
+# attention too.
 LORA_TARGETS = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 
 
@@ -25,8 +28,8 @@ LORA_TARGETS = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 class QLora:
     """What the adapter consists of.
 
-    `alpha`: LoRA's scale is alpha / rank; None means 2 x rank. `frozen_layers`: encoder layers that stay frozen,
-    counted from the pixels; None means half of them (the paper: 12 of 24).
+    `alpha`: LoRA's scale is alpha / rank; None means 2 x rank. `frozen_layers`: encoder layers
+    that stay frozen, counted from the pixels; None means half of them (the paper: 12 of 24).
     """
 
     rank: int = 32
@@ -48,11 +51,12 @@ class Part:
 def attach_qlora(model: nn.Module, settings: QLora = QLora()) -> PeftModel:
     """Quantise, add LoRA, freeze and unfreeze; the model is changed in place and returned wrapped.
 
-    New LoRA weights come from torch's global generator: seed it first. Raises `ModelError` where the model carries an
-    adapter already.
+    New LoRA weights come from torch's global generator: seed it first. Raises `ModelError` where
+    the model carries an adapter already.
     """
-    if isinstance(model, PeftModel) or any("lora_" in name for name, _ in model.named_parameters()):
-        raise ModelError("this model carries an adapter already", cure="start from a fresh one: `load_base()`")
+    if any("lora_" in name for name, _ in model.named_parameters()):
+        cure = "start from a fresh one: `load_base()`"
+        raise ModelError("this model carries an adapter already", cure=cure)
     if settings.nf4:
         quantise(model)
     model.requires_grad_(False)
@@ -61,9 +65,9 @@ def attach_qlora(model: nn.Module, settings: QLora = QLora()) -> PeftModel:
         target_modules=LORA_TARGETS, bias="none", task_type="CAUSAL_LM",
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a deprecated name
+        warnings.simplefilter("ignore", FutureWarning)  # peft uses a deprecated name
         wrapped = get_peft_model(model, config)
-    model.__dict__.pop("peft_config", None)  # peft hangs its settings on the base too; the wrapper alone has them
+    model.__dict__.pop("peft_config", None)  # from here on only the wrapper has it
     inner_model(wrapped).multi_modal_projector.requires_grad_(True)
     freeze_first_layers(wrapped, settings.frozen_layers)
     freeze_unused_layers(wrapped)
@@ -72,7 +76,8 @@ def attach_qlora(model: nn.Module, settings: QLora = QLora()) -> PeftModel:
 
 
 def freeze_unused_layers(model: nn.Module) -> None:
-    """Freeze encoder layers after the one whose features are used: no gradient ever reaches them."""
+    """Freeze encoder layers after the one whose features are used: no gradient ever reaches them.
+    """
     layers = inner_model(model).vision_tower.encoder.layers
     selected = model.config.vision_feature_layer
     used = selected if selected >= 0 else len(layers) + 1 + selected
@@ -98,14 +103,15 @@ def part_of(name: str, frozen: int) -> str:
         return "encoder, embeddings and norms"
     if name.startswith("multi_modal_projector."):
         return "projector"
-    return "language model" if name.startswith("language_model.layers.") else "embeddings, head, norms"
+    in_layers = name.startswith("language_model.layers.")
+    return "language model" if in_layers else "embeddings, head, norms"
 
 
 def trainable_parts(model: nn.Module) -> list[Part]:
     """Summarise what trains and what is frozen, with sizes and precisions."""
     frozen, rows = frozen_layers(model), {}
-    named = [*inner_model(model).named_parameters(), ("lm_head.weight", model.get_output_embeddings().weight)]
-    for name, parameter in named:
+    head = ("lm_head.weight", model.get_output_embeddings().weight)
+    for name, parameter in [*inner_model(model).named_parameters(), head]:
         state = getattr(parameter, "quant_state", None)
         size = state.shape.numel() if state is not None else parameter.numel()
         precision = "nf4" if state is not None else str(parameter.dtype).removeprefix("torch.")
@@ -113,7 +119,7 @@ def trainable_parts(model: nn.Module) -> list[Part]:
         row[0] += size
         row[1] += size if parameter.requires_grad else 0
         row[2].add(precision)
-    return [Part(name, size, trains, " + ".join(sorted(kinds))) for name, (size, trains, kinds) in rows.items()]
+    return [Part(part, *row[:2], " + ".join(sorted(row[2]))) for part, row in rows.items()]
 
 
 def parts_table(parts: list[Part]) -> str:
@@ -121,4 +127,5 @@ def parts_table(parts: list[Part]) -> str:
     lines = [f"{'part':<32}{'parameters':>14}{'trains':>14}  precision"]
     lines += [f"{p.name:<32}{p.parameters:>14,}{p.trains:>14,}  {p.precision}" for p in parts]
     total, trains = sum(p.parameters for p in parts), sum(p.trains for p in parts)
-    return "\n".join([*lines, f"{'together':<32}{total:>14,}{trains:>14,}  {trains / total:.1%} trains"])
+    lines += [f"{'together':<32}{total:>14,}{trains:>14,}  {trains / total:.1%} trains"]
+    return "\n".join(lines)

@@ -1,7 +1,9 @@
-"""Samples to batches. In: frames with questions and answers. Out: padded packed token rows and pixel values.
+"""Samples to batches. In: frames with questions and answers. Out: padded packed token rows and
+pixel values.
 
-Images and videos train jointly, in one batch (paper section 4). A video's frames are pooled 2 x 2; single images and
-image pairs keep their whole grid; text-only samples have no visual tokens at all.
+Images and videos train jointly, in one batch (paper section 4). A video's frames are pooled 2 x 2;
+single images and image pairs keep their whole grid; text-only samples have no visual tokens at
+all.
 """
 
 from __future__ import annotations
@@ -15,7 +17,15 @@ import torch
 from ..errors import PreflightError
 from ..model.load import Base
 from ..model.visual import tokens_per_frame
-from .packing import Branch, Packed, attention_mask, multi_turn, one_per_sample, pad_rows, shared_prefix
+from .packing import (
+    Branch,
+    Packed,
+    attention_mask,
+    multi_turn,
+    one_per_sample,
+    pad_rows,
+    shared_prefix,
+)
 
 KINDS = ("image", "video", "text")
 PACKINGS = ("shared_prefix", "multi_turn", "one_per_sample")
@@ -25,8 +35,9 @@ PACKINGS = ("shared_prefix", "multi_turn", "one_per_sample")
 class Sample:
     """One visual input and what is asked about it.
 
-    `frames`: uint8 [F, H, W, 3] RGB, or None for text only. `kind`: "image" (several frames: several images),
-    "video" or "text". `turns`: (question, answer) pairs. `context`: text that stands before every question.
+    `frames`: uint8 [F, H, W, 3] RGB, or None for text only. `kind`: "image" (several frames:
+    several images), "video" or "text". `turns`: (question, answer) pairs. `context`: text that
+    stands before every question.
     """
 
     frames: np.ndarray | None
@@ -46,9 +57,12 @@ class Encoded:
 
 
 def visual_ids(base: Base, kind: str, n_frames: int) -> list[int]:
-    """The placeholder ids that visual tokens replace: one frame after the other, nothing between them."""
+    """The placeholder ids that visual tokens replace: one frame after the other, nothing between
+    them.
+    """
     if kind not in KINDS:
-        raise PreflightError(f"a sample is of kind {kind!r}", cure=f"use one of {', '.join(KINDS)}")
+        cure = f"use one of {', '.join(KINDS)}"
+        raise PreflightError(f"a sample is of kind {kind!r}", cure=cure)
     if kind == "text" or n_frames == 0:
         return []
     config = base.model.config
@@ -65,7 +79,9 @@ def prefix_ids(base: Base, kind: str, n_frames: int, context: str = "") -> list[
     return ids + base.ids(context + base.template.gap) if context else ids
 
 
-def prompt_ids(base: Base, kind: str, n_frames: int, question: str, context: str = "") -> list[int]:
+def prompt_ids(
+    base: Base, kind: str, n_frames: int, question: str, context: str = ""
+) -> list[int]:
     """The ids before an answer, exactly as training saw them: what `generate` starts from."""
     return prefix_ids(base, kind, n_frames, context) + base.ids(base.template.ask(question))
 
@@ -73,9 +89,13 @@ def prompt_ids(base: Base, kind: str, n_frames: int, question: str, context: str
 def encode_branches(base: Base, turns: Sequence[tuple[str, str]]) -> list[Branch]:
     """Tokenise questions and answers; only the answer and its end token are supervised."""
     template = base.template
-    texts = [part for question, answer in turns for part in (template.ask(question), template.answer(answer))]
-    ids = base.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-    return [Branch((*asked, *answered), len(asked)) for asked, answered in zip(ids[::2], ids[1::2])]
+    if not turns:
+        return []
+    texts = [template.ask(question) for question, _ in turns]
+    texts += [template.answer(answer) for _, answer in turns]
+    ids = base.tokenizer(texts, add_special_tokens=False)["input_ids"]
+    pairs = zip(ids[: len(turns)], ids[len(turns) :])
+    return [Branch((*asked, *answered), len(asked)) for asked, answered in pairs]
 
 
 def encode(base: Base, sample: Sample) -> Encoded:
@@ -97,14 +117,18 @@ def pack(sample: Encoded, packing: str = "shared_prefix") -> list[Packed]:
         return [multi_turn(sample.prefix, sample.branches)]
     if packing == "one_per_sample":
         return one_per_sample(sample.prefix, sample.branches)
-    raise PreflightError(f"there is no packing {packing!r}", cure=f"use one of {', '.join(PACKINGS)}")
+    cure = f"use one of {', '.join(PACKINGS)}"
+    raise PreflightError(f"there is no packing {packing!r}", cure=cure)
 
 
-def batch_of(samples: Sequence[Encoded], pad_id: int, packing: str = "shared_prefix") -> dict[str, torch.Tensor]:
+def batch_of(
+    samples: Sequence[Encoded], pad_id: int, packing: str = "shared_prefix"
+) -> dict[str, torch.Tensor]:
     """Join encoded samples to a batch of B rows of S tokens.
 
-    Returns `input_ids`, `labels`, `position_ids`, `segments` [B, S], `attention_mask` float [B, 1, S, S] and, where
-    there are any, `image_pixels` and `video_pixels` [F, 3, side, side], frames in the order of their placeholders.
+    Returns `input_ids`, `labels`, `position_ids`, `segments` [B, S], `attention_mask` float [B, 1,
+    S, S] and, where there are any, `image_pixels` and `video_pixels` [F, 3, side, side], frames in
+    the order of their placeholders.
     """
     rows: list[Packed] = []
     pixels: dict[str, list[torch.Tensor]] = {"image": [], "video": []}
@@ -118,6 +142,9 @@ def batch_of(samples: Sequence[Encoded], pad_id: int, packing: str = "shared_pre
     return batch | {f"{kind}_pixels": torch.cat(found) for kind, found in pixels.items() if found}
 
 
-def collate(base: Base, samples: Sequence[Sample], packing: str = "shared_prefix") -> dict[str, torch.Tensor]:
+def collate(
+    base: Base, samples: Sequence[Sample], packing: str = "shared_prefix"
+) -> dict[str, torch.Tensor]:
     """Encode samples and join them to a batch; see `batch_of`."""
-    return batch_of([encode(base, sample) for sample in samples], base.tokenizer.pad_token_id, packing)
+    encoded = [encode(base, sample) for sample in samples]
+    return batch_of(encoded, base.tokenizer.pad_token_id, packing)

@@ -1,4 +1,6 @@
-"""Samples as the Trainer reads them. In: a sequence of samples. Out: encoded samples by index, checked batches."""
+"""Samples as the Trainer reads them. In: a sequence of samples. Out: encoded samples by index,
+checked batches.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ CACHE_BYTES = 512 * 2**20  # pixel values kept between epochs
 class EncodedSamples(Dataset):
     """Encode and check each sample when it is first used; keep the result while there is room.
 
-    `samples` may be lazy: anything with a length and an index. Raises `PreflightError` for a sample that cannot train.
+    `samples` may be lazy: anything with a length and an index. Raises `PreflightError` for a
+    sample that cannot train.
     """
 
     def __init__(self, base: Base, samples: Sequence[Sample], packing: str) -> None:

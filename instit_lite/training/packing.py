@@ -1,15 +1,18 @@
-"""Shared-prefix packing: all questions about one visual input in one sequence. In: token ids. Out: tensors.
+"""Shared-prefix packing: all questions about one visual input in one sequence. In: token ids. Out:
+tensors.
 
-A visual input costs hundreds of tokens, a question a dozen. Packing writes the visual prefix once and hangs every
-question on it as a branch. Three things make the result equal, in loss and in gradients, to one sequence per question:
+A visual input costs hundreds of tokens, a question a dozen. Packing writes the visual prefix once
+and hangs every question on it as a branch. Three things make the result equal, in loss and in
+gradients, to one sequence per question:
 
 - a branch sees the prefix and itself, never another branch (`visible`);
 - the positions of every branch restart right after the prefix (`shared_prefix`);
-- a label never crosses branches: each branch starts with an unlabelled question token, so the usual shift by one
-  predicts that token from the branch before it, and nobody counts it.
+- a label never crosses branches: each branch starts with an unlabelled question token, so the
+  usual shift by one predicts that token from the branch before it, and nobody counts it.
 
-`multi_turn` (each branch sees the earlier ones: LLaVA's habit, the paper's section 4) and `one_per_sample` are
-here for comparison. The first is as cheap but another objective: earlier answers can be copied instead of looking.
+`multi_turn` (each branch sees the earlier ones: LLaVA's habit, the paper's section 4) and
+`one_per_sample` are here for comparison. The first is as cheap but another objective: earlier
+answers can be copied instead of looking.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ PREFIX = 0  # the segment that everyone sees; branches are 1, 2, ...
 
 @dataclass(frozen=True)
 class Branch:
-    """A question and its answer as token ids; `ids[answer_start:]` is the answer with its end token."""
+    """A question and its answer as token ids; `ids[answer_start:]` is the answer with its end
+    token.
+    """
 
     ids: tuple[int, ...]
     answer_start: int
@@ -34,8 +39,8 @@ class Branch:
     def __post_init__(self) -> None:
         if not 0 < self.answer_start < len(self.ids):
             raise ValueError(
-                f"answer_start {self.answer_start} of {len(self.ids)} tokens: a branch needs at least one "
-                "question token, so that no label crosses branches, and at least one answer token"
+                f"answer_start {self.answer_start} of {len(self.ids)} tokens: a branch needs at "
+                "least one question token, so that no label crosses branches, and one answer token"
             )
 
     def labels(self) -> list[int]:
@@ -69,7 +74,8 @@ def shared_prefix(prefix: Sequence[int], branches: Sequence[Branch]) -> Packed:
 
 
 def multi_turn(prefix: Sequence[int], branches: Sequence[Branch]) -> Packed:
-    """Write the branches as turns of one conversation: plain causal attention, positions run on."""
+    """Write the branches as turns of one conversation: plain causal attention, positions run on.
+    """
     ids, labels = list(prefix), [IGNORE] * len(prefix)
     for branch in branches:
         ids += branch.ids
@@ -83,14 +89,16 @@ def one_per_sample(prefix: Sequence[int], branches: Sequence[Branch]) -> list[Pa
 
 
 def packed(ids: list[int], labels: list[int], positions: list[int], segments: list[int]) -> Packed:
-    return Packed(*(torch.tensor(field, dtype=torch.long) for field in (ids, labels, positions, segments)))
+    fields = (ids, labels, positions, segments)
+    return Packed(*(torch.tensor(field, dtype=torch.long) for field in fields))
 
 
 def visible(segments: torch.Tensor) -> torch.Tensor:
-    """Say who sees whom: bool [..., S, S], true where the query (row) may attend to the key (column).
+    """Say who sees whom: bool [..., S, S], true where the query (row) may attend to the key
+    (column).
 
-    A token sees itself, and every earlier token of the prefix or of its own branch. Padding sees itself only,
-    so that no row of the mask is empty.
+    A token sees itself, and every earlier token of the prefix or of its own branch. Padding sees
+    itself only, so that no row of the mask is empty.
     """
     size = segments.shape[-1]
     query, key = segments.unsqueeze(-1), segments.unsqueeze(-2)
@@ -102,9 +110,11 @@ def visible(segments: torch.Tensor) -> torch.Tensor:
 
 
 def attention_mask(segments: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Turn segments [B, S] into the mask that is added to attention scores: [B, 1, S, S], 0 or hugely negative.
+    """Turn segments [B, S] into the mask that is added to attention scores: [B, 1, S, S], 0 or
+    hugely negative.
 
-    Always a float mask: eager attention would add a bool one as 0 and 1, and train the wrong thing without a word.
+    Always a float mask: eager attention would add a bool one as 0 and 1, and train the wrong thing
+    without a word.
     """
     blocked = ~visible(segments).unsqueeze(-3)
     return torch.zeros(blocked.shape, dtype=dtype, device=segments.device).masked_fill_(
@@ -113,7 +123,9 @@ def attention_mask(segments: torch.Tensor, dtype: torch.dtype = torch.float32) -
 
 
 def pad_rows(rows: Sequence[Packed], pad_id: int) -> dict[str, torch.Tensor]:
-    """Pad sequences on the right to the longest one: `input_ids`, `labels`, `position_ids`, `segments`, each [B, S]."""
+    """Pad sequences on the right to the longest one: `input_ids`, `labels`, `position_ids`,
+    `segments`, each [B, S].
+    """
     fills = {"input_ids": pad_id, "labels": IGNORE, "position_ids": 0, "segments": PADDING}
     return {
         name: torch.nn.utils.rnn.pad_sequence([getattr(row, name) for row in rows], True, fill)

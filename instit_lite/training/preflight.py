@@ -1,7 +1,9 @@
-"""Checks before training. In: a model, samples, batches. Out: nothing, or a `PreflightError` that says what to do.
+"""Checks before training. In: a model, samples, batches. Out: nothing, or a `PreflightError` that
+says what to do.
 
-Each of these mistakes trains without complaint and costs a GPU day: no label, labels on placeholders, a context
-that cuts answers off, a vision tower in 4 bits or under LoRA, frozen layers in the backward pass, a mask added as 0 and 1.
+Each of these mistakes trains without complaint and costs a GPU day: no label, labels on
+placeholders, a context that cuts answers off, a vision tower in 4 bits or under LoRA, frozen
+layers in the backward pass, a mask added as 0 and 1.
 """
 
 from __future__ import annotations
@@ -20,24 +22,33 @@ from .packing import IGNORE
 
 
 def check_sample(sample: Sample, name: str = "sample") -> None:
-    """Refuse a sample without frames where it should have some, or without anything to learn from."""
+    """Refuse a sample without frames where it should have some, or without anything to learn from.
+    """
     if sample.kind != "text" and (sample.frames is None or not len(sample.frames)):
-        raise PreflightError(f"{name} is of kind {sample.kind!r} but has no frames", cure="give frames, or kind 'text'")
+        reason = f"{name} is of kind {sample.kind!r} but has no frames"
+        raise PreflightError(reason, cure="give frames, or kind 'text'")
     if not sample.turns:
-        raise PreflightError(f"{name} has no question: no token of it would be supervised", cure="leave it out")
+        reason = f"{name} has no question: no token of it would be supervised"
+        raise PreflightError(reason, cure="leave it out")
     for question, answer in sample.turns:
         if not question.strip() or not answer.strip():
-            raise PreflightError(f"{name} has an empty question or answer: {question!r}, {answer!r}", cure="leave it out")
+            reason = f"{name} has an empty question or answer: {question!r}, {answer!r}"
+            raise PreflightError(reason, cure="leave it out")
 
 
-def check_context(model: nn.Module, sample: Encoded, packing: str = "shared_prefix", name: str = "sample") -> None:
-    """Refuse a sample that needs more positions than the language model has; cutting it would cut its answers."""
+def check_context(
+    model: nn.Module, sample: Encoded, packing: str = "shared_prefix", name: str = "sample"
+) -> None:
+    """Refuse a sample that needs more positions than the language model has; cutting it would cut
+    its answers.
+    """
     lengths = [len(branch.ids) for branch in sample.branches]
     needed = len(sample.prefix) + (sum(lengths) if packing == "multi_turn" else max(lengths))
     room = model.config.text_config.max_position_embeddings
     if needed > room:
         raise PreflightError(
-            f"{name} needs {needed} positions ({len(sample.prefix)} before its questions), the model has {room}",
+            f"{name} needs {needed} positions ({len(sample.prefix)} before its questions), "
+            f"the model has {room}",
             cure="use fewer frames, pool them, or shorten the text",
         )
 
@@ -47,17 +58,21 @@ def check_batch(model: nn.Module, batch: dict) -> None:
     labels, ids, segments = batch["labels"], batch["input_ids"], batch["segments"]
     supervised = labels != IGNORE
     if not supervised.any(dim=1).all():
-        raise PreflightError("a row has no supervised token", cure="check that answers are not empty or cut off")
+        cure = "check that answers are not empty or cut off"
+        raise PreflightError("a row has no supervised token", cure=cure)
     config = model.config
     placeholders = {"image": config.image_token_id, "video": config.video_token_id}
     if torch.isin(labels, torch.tensor(list(placeholders.values()), device=labels.device)).any():
-        raise PreflightError("visual placeholders carry labels", cure="label answers only, never `labels = input_ids`")
+        cure = "label answers only, never `labels = input_ids`"
+        raise PreflightError("visual placeholders carry labels", cure=cure)
     crossing = supervised[:, 1:] & (segments[:, 1:] != segments[:, :-1])
     if supervised[:, 0].any() or crossing.any():
-        raise PreflightError("a label crosses branches", cure="start each branch with an unlabelled question token")
+        cure = "start each branch with an unlabelled question token"
+        raise PreflightError("a label crosses branches", cure=cure)
     for kind, placeholder in placeholders.items():
         pixels = batch.get(f"{kind}_pixels")
-        features = 0 if pixels is None else len(pixels) * tokens_per_frame(model, pooled=kind == "video")
+        per_frame = tokens_per_frame(model, pooled=kind == "video")
+        features = 0 if pixels is None else len(pixels) * per_frame
         tokens = int((ids == placeholder).sum())
         if tokens != features:
             raise PreflightError(
@@ -68,12 +83,15 @@ def check_batch(model: nn.Module, batch: dict) -> None:
 
 
 def check_mask(model: nn.Module, mask: torch.Tensor) -> None:
-    """Refuse a bool 4-D mask with eager attention, which adds it as 0 and 1 and so blocks nothing."""
+    """Refuse a bool 4-D mask with eager attention, which adds it as 0 and 1 and so blocks nothing.
+    """
     attention = model.config.text_config._attn_implementation
     if mask.dtype == torch.bool and attention == "eager":
-        raise PreflightError("a bool mask with eager attention blocks nothing", cure="use `attention_mask(segments)`")
+        cure = "use `attention_mask(segments)`"
+        raise PreflightError("a bool mask with eager attention blocks nothing", cure=cure)
     if attention.startswith("flash"):
-        raise PreflightError(f"{attention} ignores 4-D masks", cure='load with attn_implementation="sdpa"')
+        cure = 'load with attn_implementation="sdpa"'
+        raise PreflightError(f"{attention} ignores 4-D masks", cure=cure)
 
 
 def check_model(model: nn.Module, frozen: int | None = None) -> None:
@@ -83,20 +101,25 @@ def check_model(model: nn.Module, frozen: int | None = None) -> None:
     """
     counts = count_linears(model)
     if counts["tower"]["nf4"] or counts["projector"]["nf4"]:
-        raise PreflightError("the vision tower or the projector is in 4 bits", cure="quantise with `model.nf4.quantise`")
+        cure = "quantise with `model.nf4.quantise`"
+        raise PreflightError("the vision tower or the projector is in 4 bits", cure=cure)
     if counts["tower"]["lora"] or counts["projector"]["lora"]:
-        raise PreflightError("LoRA leaked into the vision tower or the projector", cure="use `attach_qlora`")
+        reason = "LoRA leaked into the vision tower or the projector"
+        raise PreflightError(reason, cure="use `attach_qlora`")
     if not any(p.requires_grad for p in model.parameters()):
         raise PreflightError("nothing trains", cure="use `attach_qlora`")
     check_frozen(model, frozen_layers(model) if frozen is None else frozen)
 
 
 def check_frozen(model: nn.Module, frozen: int) -> None:
-    """Refuse frozen encoder layers that require gradients, or that take part in the backward pass all the same."""
+    """Refuse frozen encoder layers that require gradients, or that take part in the backward pass
+    all the same.
+    """
     tower = inner_model(model).vision_tower
     early = [tower.embeddings, *tower.encoder.layers[:frozen]]
     if any(p.requires_grad for module in early for p in module.parameters()):
-        raise PreflightError(f"the first {frozen} encoder layers should be frozen", cure="call `freeze_first_layers`")
+        reason = f"the first {frozen} encoder layers should be frozen"
+        raise PreflightError(reason, cure="call `freeze_first_layers`")
     seen = []
     hook = early[-1].register_forward_hook(lambda module, args, output: seen.append(output))
     side, parameter = model.config.vision_config.image_size, next(tower.parameters())
@@ -108,13 +131,17 @@ def check_frozen(model: nn.Module, frozen: int) -> None:
     output = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
     if output.requires_grad:
         raise PreflightError(
-            "frozen encoder layers are in the backward pass: a hook makes their input require gradients",
+            "frozen encoder layers are in the backward pass: "
+            "a hook makes their input require gradients",
             cure="call `remove_input_grad_hooks` after anything that enables checkpointing",
         )
 
 
 def preflight(
-    model: nn.Module, samples: Iterable[Encoded], packing: str = "shared_prefix", frozen: int | None = None
+    model: nn.Module,
+    samples: Iterable[Encoded],
+    packing: str = "shared_prefix",
+    frozen: int | None = None,
 ) -> None:
     """Check the model, and the given samples one by one and as batches."""
     check_model(model, frozen)

@@ -1,7 +1,8 @@
-"""Progress of a run, for people and for plots. In: the Trainer's logs. Out: `losses.jsonl` and a line now and then.
+"""Progress of a run, for people and for plots. In: the Trainer's logs. Out: `losses.jsonl` and a
+line now and then.
 
-One JSON object a step: step, loss (mean per answer token), lr, seconds (of training so far, earlier runs included),
-tokens_per_second (padding left out).
+One JSON object a step: step, loss (mean per answer token), lr, seconds (of training so far,
+earlier runs included), tokens_per_second (padding left out).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ LINES = 15  # lines that one run prints
 
 
 class LossLog(TrainerCallback):
-    """Write each step's loss and say how long the rest will take; stop a run whose loss is no number any more."""
+    """Write each step's loss and say how long the rest will take; stop a run whose loss is no
+    number any more.
+    """
 
     def __init__(self, path: Path, module: LossModule, say: Callable[[str], None]) -> None:
         self.path, self.module, self.say = path, module, say
@@ -50,7 +53,8 @@ class LossLog(TrainerCallback):
         with open(self.path, "a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")
         if not math.isfinite(row["loss"]):
-            raise InstitError(f"the loss is {row['loss']} at step {row['step']}", path=self.path, cure="lower `lr`")
+            reason = f"the loss is {row['loss']} at step {row['step']}"
+            raise InstitError(reason, path=self.path, cure="lower `lr`")
         if row["step"] % max(1, state.max_steps // LINES) == 0 or row["step"] == state.max_steps:
             self.say(self.line(row, state.max_steps, now))
 

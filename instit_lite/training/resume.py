@@ -1,7 +1,9 @@
-"""Resuming after a kill. In: a run's folder. Out: its newest whole checkpoint, its log cut back to there.
+"""Resuming after a kill. In: a run's folder. Out: its newest whole checkpoint, its log cut back to
+there.
 
-The HF `Trainer` writes a checkpoint straight into its final folder and takes the newest folder for the last
-checkpoint, whole or not. Here a checkpoint counts only when everything it needs can be opened.
+The HF `Trainer` writes a checkpoint straight into its final folder and takes the newest folder for
+the last checkpoint, whole or not. Here a checkpoint counts only when everything it needs can be
+opened.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ STATE_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 def checkpoints(folder: str | Path) -> list[Path]:
     """List the `checkpoint-<step>` folders of a run, newest first."""
-    found = [p for p in Path(folder).glob("checkpoint-*") if p.is_dir() and p.name.split("-")[1].isdigit()]
-    return sorted(found, key=step_of, reverse=True)
+    found = (p for p in Path(folder).glob("checkpoint-*") if p.is_dir())
+    return sorted((p for p in found if p.name.split("-")[1].isdigit()), key=step_of, reverse=True)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -44,7 +46,9 @@ def damage(checkpoint: Path) -> str:
 
 
 def newest_whole_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
-    """Find the newest checkpoint that can be resumed from; also return a note for each newer, damaged one."""
+    """Find the newest checkpoint that can be resumed from; also return a note for each newer,
+    damaged one.
+    """
     notes = []
     for checkpoint in checkpoints(folder):
         reason = damage(checkpoint)
@@ -55,13 +59,17 @@ def newest_whole_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]
 
 
 def remove_checkpoints(folder: str | Path) -> None:
-    """Delete a run's checkpoints, whole ones and damaged ones."""
-    for checkpoint in checkpoints(folder):
+    """Delete a run's checkpoints: whole ones, damaged ones, and what a kill left of one being
+    written.
+    """
+    torn = [*Path(folder).glob(".*.part"), *Path(folder).glob(".*.old")]
+    for checkpoint in checkpoints(folder) + torn:
         shutil.rmtree(checkpoint)
 
 
 def read_log(path: Path) -> list[dict]:
-    """Read a run's log of losses, one object a step; a last line cut short by a kill is left out."""
+    """Read a run's log of losses, one object a step; a last line cut short by a kill is left out.
+    """
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = []
     for line in lines:

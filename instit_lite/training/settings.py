@@ -1,4 +1,6 @@
-"""What a run is. In: a profile or settings, samples. Out: settings, and the run's identity for resuming."""
+"""What a run is. In: a profile or settings, samples. Out: settings, and the run's identity for
+resuming.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ PROBED = 16  # samples that stand for all where all would be too many
 class SftSettings:
     """Everything that decides a run's result.
 
-    `batch`: samples per optimiser step, computed in `accumulate` parts. `projector_lr`, `tower_lr`: None means `lr`.
-    `warmup`: share of the steps. `save_every`: steps between checkpoints, None means a tenth of the run.
+    `batch`: samples per optimiser step, computed in `accumulate` parts. `projector_lr`,
+    `tower_lr`: None means `lr`. `warmup`: share of the steps. `save_every`: steps between
+    checkpoints, None means a tenth of the run.
     """
 
     steps: int = 300
@@ -45,7 +48,8 @@ class SftSettings:
                 cure="choose `accumulate` so that it divides `batch`",
             )
         if self.packing not in PACKINGS:
-            raise PreflightError(f"there is no packing {self.packing!r}", cure=f"use one of {', '.join(PACKINGS)}")
+            cure = f"use one of {', '.join(PACKINGS)}"
+            raise PreflightError(f"there is no packing {self.packing!r}", cure=cure)
 
     @property
     def rates(self) -> dict[str, float]:
@@ -70,14 +74,20 @@ def spread(count: int, wanted: int = PROBED) -> list[int]:
 
 
 def run_identity(model: nn.Module, samples: Sequence[Sample], settings: SftSettings) -> dict:
-    """Say what makes a run this run: its settings, and hashes of its base and of `PROBED` of its samples."""
+    """Say what makes a run this run: its settings, and hashes of its base and of `PROBED` of its
+    samples.
+    """
     decisive = asdict(settings)
     decisive.pop("save_every")
-    return {"settings": decisive, "base": model_hash(model), "n": len(samples), "samples": samples_hash(samples)}
+    return {
+        "settings": decisive, "base": model_hash(model),
+        "n_samples": len(samples), "samples": samples_hash(samples),
+    }  # fmt: skip
 
 
 def model_hash(model: nn.Module, each: int = 16) -> str:
-    """Hash a few values of every parameter: tells bases apart without reading all of a large one."""
+    """Hash a few values of every parameter: tells bases apart without reading all of a large one.
+    """
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
         flat = parameter.detach().reshape(-1)
@@ -89,7 +99,8 @@ def model_hash(model: nn.Module, each: int = 16) -> str:
 def samples_hash(samples: Sequence[Sample]) -> str:
     digest = hashlib.sha256()
     for sample in (samples[i] for i in spread(len(samples))):
-        digest.update(repr((sample.kind, sample.context, [tuple(turn) for turn in sample.turns])).encode())
+        turns = [tuple(turn) for turn in sample.turns]
+        digest.update(repr((sample.kind, sample.context, turns)).encode())
         if sample.frames is not None:
             digest.update(repr(sample.frames.shape).encode() + sample.frames.tobytes())
     return digest.hexdigest()[:16]

@@ -1,7 +1,9 @@
-"""Continuous SFT, start to end. In: a base, samples, settings. Out: an adapter folder and a log of losses.
+"""Continuous SFT, start to end. In: a base, samples, settings. Out: an adapter folder and a log of
+losses.
 
-The paper's recipe (section 4) in small: AdamW, cosine schedule, image and video jointly, first half of the encoder
-frozen. What it leaves open (learning rates, warm-up, batch) are settings here, not claims about the paper.
+The paper's recipe (section 4) in small: AdamW, cosine schedule, image and video jointly, first
+half of the encoder frozen. What it leaves open (learning rates, warm-up, batch) are settings here,
+not claims about the paper.
 """
 
 from __future__ import annotations
@@ -33,11 +35,19 @@ from .settings import SftSettings, run_identity, settings_of, spread
 from .trainer import LossModule, SftTrainer
 
 ADAPTER, LOG, RUN = "adapter", "losses.jsonl", "run.json"
+NEW, BEGUN, OTHER, FINISHED = (
+    "a new run",
+    "this run was begun before",
+    "a new run takes the place of the one that was here",
+    "this run is finished, loading its adapter",
+)
 
 
 @dataclass(frozen=True)
 class SftResult:
-    """What a run leaves: `base` with the trained adapter, its folder, the loss of each step, seconds of training."""
+    """What a run leaves: `base` with the trained adapter, its folder, the loss of each step,
+    seconds of training.
+    """
 
     base: Base
     adapter_dir: Path
@@ -58,25 +68,33 @@ def run_sft(
     callbacks: Sequence[TrainerCallback] = (),
     **changes,
 ) -> SftResult:
-    """Train an adapter on `samples` and save it as `out_dir/adapter`; log each step in `out_dir/losses.jsonl`.
+    """Train an adapter on `samples` and save it as `out_dir/adapter`; log each step in
+    `out_dir/losses.jsonl`.
 
-    With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is loaded; a folder that holds
-    a run with other settings, samples or base is started afresh. `changes` override single settings. `base` stays as
-    it is, unless `in_place` saves the copy of a large model. Raises `PreflightError` before anything is trained wrongly.
+    With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is
+    loaded; a folder that holds a run with other settings, samples or base is started afresh.
+    `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy of
+    a large model. Raises `PreflightError` before anything is trained wrongly.
     """
     settings, out = settings_of(settings, changes), Path(out_dir)
     if not len(samples):
         raise PreflightError("there are no samples", path=out, cure="build the dataset first")
     own = base if in_place else replace(base, model=copy.deepcopy(base.model))
-    say(prepare_folder(out, run_identity(own.model, samples, settings), resume))
-    if (out / ADAPTER).exists():
+    identity = run_identity(own.model, samples, settings)
+    state = state_of(out, identity, resume)
+    say(f"{out}: {state}")
+    if state == FINISHED:
         return result_of(load_adapter(own, out / ADAPTER), out)
     torch.manual_seed(settings.seed)
     card = {"base": own.name, "weights": base_hash(own)}
-    model = attach_qlora(own.model, QLora(settings.rank, settings.alpha, settings.frozen_layers, settings.nf4))
+    parts = QLora(settings.rank, settings.alpha, settings.frozen_layers, settings.nf4)
+    model = attach_qlora(own.model, parts)
     say(parts_table(trainable_parts(model)))
     data = EncodedSamples(own, samples, settings.packing)
-    preflight(model, (data[i] for i in spread(len(data))), settings.packing, settings.frozen_layers)
+    probes = (data[i] for i in spread(len(data)))
+    preflight(model, probes, settings.packing, settings.frozen_layers)
+    if state != BEGUN:
+        clear(out, identity)
     with quiet():
         train(model, data, settings, out, card, say, callbacks)
     save_adapter(model, out / ADAPTER, **card)
@@ -84,22 +102,25 @@ def run_sft(
     return result_of(replace(own, model=model.eval()), out)
 
 
-def prepare_folder(out: Path, identity: dict, resume: bool) -> str:
-    """Clear a folder that holds another run, or one not to be resumed; return a note on what is there."""
-    found = None
-    if (out / RUN).exists():
-        try:
-            found = json.loads((out / RUN).read_text(encoding="utf-8"))
-        except ValueError:
-            found = {}
-    if resume and found == identity:
-        finished = (out / ADAPTER).exists()
-        return f"{out}: this run is finished, loading its adapter" if finished else f"{out}: this run was begun before"
+def state_of(out: Path, identity: dict, resume: bool) -> str:
+    """Say whether a folder holds this run, begun or finished, another run, or none."""
+    if not (out / RUN).exists():
+        return NEW
+    try:
+        found = json.loads((out / RUN).read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not resume or found != identity:
+        return OTHER
+    return FINISHED if (out / ADAPTER).exists() else BEGUN
+
+
+def clear(out: Path, identity: dict) -> None:
+    """Remove what another run left, and name the one that begins."""
     remove_checkpoints(out)
     shutil.rmtree(out / ADAPTER, ignore_errors=True)
     (out / LOG).unlink(missing_ok=True)
     atomic_write_text(out / RUN, json.dumps(identity, indent=1) + "\n")
-    return f"{out}: a new run" if found is None else f"{out}: a new run takes the place of the one that was here"
 
 
 def train(
@@ -120,7 +141,8 @@ def train(
     module = LossModule(model)
     trainer = SftTrainer(
         module, training_arguments(settings, out), settings.rates, card,
-        train_dataset=data, data_collator=data.collate, callbacks=[LossLog(out / LOG, module, say), *callbacks],
+        train_dataset=data, data_collator=data.collate,
+        callbacks=[LossLog(out / LOG, module, say), *callbacks],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
@@ -132,10 +154,12 @@ def training_arguments(settings: SftSettings, out: Path) -> TrainingArguments:
         output_dir=str(out), max_steps=settings.steps, seed=settings.seed,
         per_device_train_batch_size=settings.batch // settings.accumulate,
         gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.lr, lr_scheduler_type="cosine", warmup_steps=round(settings.warmup * settings.steps),
+        learning_rate=settings.lr, lr_scheduler_type="cosine",
+        warmup_steps=round(settings.warmup * settings.steps),
         adam_beta2=0.98, weight_decay=0.0, max_grad_norm=1.0,
         save_steps=settings.save_every or max(1, settings.steps // 10), save_total_limit=2,
-        logging_steps=1, logging_nan_inf_filter=False, report_to="none", disable_tqdm=True, log_level="error",
+        logging_steps=1, logging_nan_inf_filter=False,
+        report_to="none", disable_tqdm=True, log_level="error",
         use_cpu=not gpu, bf16=gpu, dataloader_pin_memory=gpu, remove_unused_columns=False,
     )  # fmt: skip
 
@@ -152,4 +176,5 @@ def quiet() -> Iterator[None]:
 
 def result_of(base: Base, out: Path) -> SftResult:
     rows = read_log(out / LOG)
-    return SftResult(base, out / ADAPTER, [row["loss"] for row in rows], rows[-1]["seconds"] if rows else 0.0, out / LOG)
+    losses, seconds = [row["loss"] for row in rows], rows[-1]["seconds"] if rows else 0.0
+    return SftResult(base, out / ADAPTER, losses, seconds, out / LOG)

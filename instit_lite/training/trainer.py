@@ -1,7 +1,9 @@
-"""The loss on answers, and the HF `Trainer` around it. In: packed batches. Out: a trained adapter, checkpoints.
+"""The loss on answers, and the HF `Trainer` around it. In: packed batches. Out: a trained adapter,
+checkpoints.
 
-The `Trainer` brings schedules, accumulation, checkpoints and resuming. Ours are the visual front (encode, project,
-pool, hand the features in), the loss at answer positions only, and one learning rate per kind of part.
+The `Trainer` brings schedules, accumulation, checkpoints and resuming. Ours are the visual front
+(encode, project, pool, hand the features in), the loss at answer positions only, and one learning
+rate per kind of part.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from .packing import IGNORE, PADDING
 
 
 def visual_features(model: nn.Module, batch: dict) -> dict:
-    """Encode a batch's pixels for `forward(mm_encoder_outputs=...)`: whole grids for images, pooled ones for videos."""
+    """Encode a batch's pixels for `forward(mm_encoder_outputs=...)`: whole grids for images,
+    pooled ones for videos.
+    """
     images = videos = None
     if batch.get("image_pixels") is not None:
         images = list(encode_frames(model, batch["image_pixels"], pooled=False))
@@ -27,7 +31,9 @@ def visual_features(model: nn.Module, batch: dict) -> dict:
 
 
 def answer_states(model: nn.Module, batch: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run the model without its head; return the states [N, d] that predict answer tokens, and those tokens [N]."""
+    """Run the model without its head; return the states [N, d] that predict answer tokens, and
+    those tokens [N].
+    """
     dtype = model.get_input_embeddings().weight.dtype
     mask = batch["attention_mask"]
     if mask.is_floating_point():
@@ -42,18 +48,23 @@ def answer_states(model: nn.Module, batch: dict) -> tuple[torch.Tensor, torch.Te
 
 
 def summed_loss(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum of the cross-entropies of N positions; the logits of all other positions are never computed."""
+    """Sum of the cross-entropies of N positions; the logits of all other positions are never
+    computed.
+    """
     if states.dtype == torch.float32 and hasattr(F, "linear_cross_entropy"):
-        many = len(states) >= states.shape[1] and len(weight) > states.shape[1]
-        options = nn.LinearCrossEntropyOptions() if many else None  # in chunks, where that saves memory
+        chunked = len(states) >= states.shape[1] and len(weight) > states.shape[1]
+        options = nn.LinearCrossEntropyOptions() if chunked else None
         return F.linear_cross_entropy(states, weight, targets, reduction="sum", options=options)
     return F.cross_entropy(F.linear(states, weight).float(), targets, reduction="sum")
 
 
-def packed_loss(model: nn.Module, batch: dict, n_items: torch.Tensor | int | None = None) -> torch.Tensor:
+def packed_loss(
+    model: nn.Module, batch: dict, n_items: torch.Tensor | int | None = None
+) -> torch.Tensor:
     """Mean cross-entropy per answer token.
 
-    `n_items`: answer tokens of the whole optimiser step, where this batch is only a part of it (accumulation).
+    `n_items`: answer tokens of the whole optimiser step, where this batch is only a part of it
+    (accumulation).
     """
     states, targets = answer_states(model, batch)
     total = summed_loss(states, model.get_output_embeddings().weight, targets)
@@ -61,7 +72,8 @@ def packed_loss(model: nn.Module, batch: dict, n_items: torch.Tensor | int | Non
 
 
 class LossModule(nn.Module):
-    """The model with its loss as forward: what the `Trainer` calls, and what data parallelism may wrap.
+    """The model with its loss as forward: what the `Trainer` calls, and what data parallelism may
+    wrap.
 
     `tokens` counts the tokens seen, padding left out.
     """
@@ -73,28 +85,43 @@ class LossModule(nn.Module):
         self.model = model
         self.tokens = 0
 
-    def forward(self, num_items_in_batch: torch.Tensor | int | None = None, **batch: torch.Tensor) -> dict:
+    def forward(
+        self, num_items_in_batch: torch.Tensor | int | None = None, **batch: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         self.tokens += int((batch["segments"] != PADDING).sum())
         return {"loss": packed_loss(self.model, batch, num_items_in_batch)}
 
 
 def parameter_groups(model: nn.Module, rates: dict[str, float]) -> list[dict]:
-    """Group the trainable parameters as "lora", "projector" and "tower", each with its learning rate."""
+    """Group the trainable parameters as "lora", "projector" and "tower", each with its learning
+    rate.
+    """
     groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            kind = "tower" if "vision_tower." in name else "projector" if "multi_modal_projector." in name else "lora"
+            in_projector = "multi_modal_projector." in name
+            kind = "tower" if "vision_tower." in name else "projector" if in_projector else "lora"
             groups[kind].append(parameter)
-    return [{"params": found, "lr": rates[kind], "name": kind} for kind, found in groups.items() if found]
+    found = {kind: parameters for kind, parameters in groups.items() if parameters}
+    return [{"params": found[kind], "lr": rates[kind], "name": kind} for kind in found]
 
 
 class SftTrainer(Trainer):
-    """HF `Trainer` for a `LossModule`: its checkpoints hold the adapter instead of the whole model.
+    """HF `Trainer` for a `LossModule`: its checkpoints hold the adapter instead of the whole
+    model.
 
-    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: `base` and `weights` of `save_adapter`.
+    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: `base` and `weights`
+    of `save_adapter`.
     """
 
-    def __init__(self, module: LossModule, args: TrainingArguments, rates: dict[str, float], card: dict, **rest) -> None:
+    def __init__(
+        self,
+        module: LossModule,
+        args: TrainingArguments,
+        rates: dict[str, float],
+        card: dict[str, str],
+        **rest,
+    ) -> None:
         self.rates, self.card = rates, card
         args._n_gpu = min(1, args.n_gpu)  # several GPUs need `accelerate launch`: one process each
         super().__init__(module, args, **rest)
@@ -102,13 +129,15 @@ class SftTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            groups = parameter_groups(model or self.model, self.rates)
-            betas = (self.args.adam_beta1, self.args.adam_beta2)
-            self.optimizer = torch.optim.AdamW(groups, betas=betas, weight_decay=self.args.weight_decay)
+            args, groups = self.args, parameter_groups(model or self.model, self.rates)
+            betas = (args.adam_beta1, args.adam_beta2)
+            self.optimizer = torch.optim.AdamW(groups, betas=betas, weight_decay=args.weight_decay)
         return self.optimizer
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         save_adapter(self.model.model, output_dir or self.args.output_dir, **self.card)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
         load_weights((model or self.model).model, resume_from_checkpoint)

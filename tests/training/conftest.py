@@ -1,4 +1,6 @@
-"""A base small enough for gradients in milliseconds: 32 px, patch 8 (16 visual tokens, 4 pooled), random weights."""
+"""A base small enough for gradients in milliseconds: 32 px, patch 8 (16 visual tokens, 4 pooled),
+random weights.
+"""
 
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def tokenizer():
     return micro_tokenizer()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_base(tokenizer):
     """Make fresh tiny bases: the same seed gives the same weights."""
 
@@ -64,7 +66,8 @@ def base(new_base):
 
 @pytest.fixture
 def adapted(new_base):
-    """Make a tiny base with LoRA whose B is not zero, so that every LoRA tensor gets a gradient."""
+    """Make a tiny base with LoRA whose B is not zero, so that every LoRA tensor gets a gradient.
+    """
 
     def make(nf4=False, attention="sdpa", rank=4):
         base = new_base(attention=attention)
@@ -82,7 +85,7 @@ def frames(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample():
     """Make a sample by kind; `turns` questions of different lengths."""
 
@@ -94,7 +97,7 @@ def sample():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mixed(sample):
     """Image, image pair, video and text, with different numbers of questions."""
     return [sample("image", 1, 3), sample("video", 3, 4, 1), sample("image", 2, 1, 2), sample("text", 0, 2)]

@@ -1,4 +1,6 @@
-"""Packed or one question per sample: the same loss and the same gradients, to the precision of fp32."""
+"""Packed or one question per sample: the same loss and the same gradients, to the precision of
+fp32.
+"""
 
 import pytest
 import torch
@@ -16,7 +18,8 @@ def loss_and_gradients(base, samples, packing, change=lambda batch: batch):
 
 
 def without_noise(gradients):
-    """Leave out the key biases: softmax ignores them, so their gradient is nothing but rounding."""
+    """Leave out the key biases: softmax ignores them, so their gradient is nothing but rounding.
+    """
     return {n: g for n, g in gradients.items() if "k_proj.bias" not in n}
 
 

@@ -18,7 +18,9 @@ from instit_lite.training.packing import (
 
 @st.composite
 def packs(draw):
-    """A prefix and branches whose token ids are all different, so that a token tells where it came from."""
+    """A prefix and branches whose token ids are all different, so that a token tells where it came
+    from.
+    """
     n_prefix = draw(st.integers(1, 12))
     shapes = draw(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=5))
     fresh = iter(range(1000))

@@ -109,6 +109,7 @@ def test_a_vision_tower_in_four_bits(adapted):
         check_model(base.model)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_lora_that_leaks_into_the_tower(base):
     model = get_peft_model(base.model, LoraConfig(target_modules=["q_proj", "v_proj"]))
     del base.model.peft_config

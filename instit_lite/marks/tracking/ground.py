@@ -19,7 +19,7 @@ from .camera import Canvas
 BLOCK = 8  # pixels
 SAMPLES = 64  # frames that the background is learned from
 CHANGE = 14.0  # grey levels (root mean square over channels) between two looks of the same place
-FOREIGN = 0.75  # share from which a colour belongs to things rather than to the background
+FOREIGN = 0.5  # share from which a colour belongs to things rather than to the background
 SURE, LIKELY = 8.0, 4.5  # deviations, in units of the noise, that start and continue a thing
 EIGHT = np.ones((3, 3), bool)
 
@@ -27,7 +27,7 @@ EIGHT = np.ones((3, 3), bool)
 @dataclass(frozen=True, eq=False)
 class Ground:
     """`colour` float32 [h, w, 3]; `noise` float32 [h, w]; `hidden` bool [h, w], where things stand in all frames;
-    `foreign` float32 [4096], for each colour code the share of its pixels that lies where things move; `reach` how many pixels the background itself may stir.
+    `foreign` float [4096], for each colour code the share of its pixels that the background does not explain; `reach` how many pixels the background itself may stir.
     """
 
     colour: np.ndarray
@@ -43,17 +43,16 @@ def codes(picture: np.ndarray) -> np.ndarray:
     return cell[..., 0] * 256 + cell[..., 1] * 16 + cell[..., 2]
 
 
-def histogram(cells: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return how often each colour code occurs, float [4096], slightly blurred over colours, with sum 1."""
-    counts = np.bincount(cells.ravel(), None if weights is None else weights.ravel(), 4096)
-    counts = ndimage.gaussian_filter(counts.reshape(16, 16, 16).astype(float), 0.7, mode="nearest")
-    return counts.ravel() / max(counts.sum(), 1e-9)
+def count(cells: np.ndarray) -> np.ndarray:
+    """Count how often each colour code occurs, float [4096], slightly blurred over colours."""
+    counts = np.bincount(cells.ravel(), minlength=4096).reshape(16, 16, 16).astype(float)
+    return ndimage.gaussian_filter(counts, 0.7, mode="nearest").ravel()
 
 
 def learn_ground(canvas: Canvas) -> Ground:
     """Learn the background of a clip from at most `SAMPLES` of its frames."""
-    count = len(canvas.frames)
-    picks = np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round().astype(int))
+    last = len(canvas.frames) - 1
+    picks = np.unique(np.linspace(0, last, min(SAMPLES, last + 1)).round().astype(int))
     looks = canvas.frames[picks].astype(np.float32)
     looks[~canvas.seen[picks]] = np.nan
     ever = canvas.seen[picks].any(0)
@@ -63,14 +62,13 @@ def learn_ground(canvas: Canvas) -> Ground:
     seen = np.isfinite(away)
     moving = (np.nan_to_num(away) > CHANGE).sum(0) > 0.05 * np.maximum(seen.sum(0), 1)
     moving = ndimage.binary_dilation(ndimage.binary_opening(moving), iterations=3) & ever
-    abroad = histogram(codes(np.nan_to_num(looks))[seen & moving])
     choices = {b: gather(looks[:, *window(b)]) for b in blocks_of(moving)}
-    home = histogram(codes(colour)[~moving & ever])
-    for _ in range(2):  # what the first round uncovers tells the second more colours of the background
-        foreign = (abroad / (home + abroad + 1e-6)).astype(np.float32)
+    home = count(codes(colour[~moving & ever]))
+    usual = count(codes(looks[seen & moving])) / len(picks)
+    foreign = usual / moving.sum() / (usual / moving.sum() + home / home.sum() + 1e-6)
+    for _ in range(2):  # what the first round uncovers tells the second which colours the background has
         colour = complete(colour, moving, choices, foreign)
-        home = histogram(codes(colour)[ever])
-    foreign = (abroad / (home + abroad + 1e-6)).astype(np.float32)
+        foreign = np.clip(1 - count(codes(colour[moving])) / (usual + 1e-3), 0, 1)
     hidden = ndimage.median_filter(((foreign[codes(colour)] > FOREIGN) & moving).astype(np.uint8), 5) > 0
     reach = 3 if canvas.drift else 1
     return Ground(colour, learn_noise(looks, colour, moving, canvas.drift > 0), hidden, foreign, reach)
