@@ -14,14 +14,14 @@ from .profiles import PROFILES, build_dir, get_profile
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Check this machine and print one line per finding, with a cure where something is wrong."""
-    from .classroom.doctor import examine
+    """Check this machine and print one line per check, with a cure where something is wrong."""
+    from .classroom.doctor import Check, examine
 
-    findings = examine()
-    for finding in findings:
-        mark = "ok  " if finding.ok else "FAIL"
-        print(f"{mark} {finding.name}: {finding.found}" + ("" if finding.ok else f". Cure: {finding.cure}"))
-    return 0 if all(finding.ok for finding in findings) else 1
+    def tell(check: Check) -> None:
+        cure = "" if check.ok else f". Cure: {check.cure}"
+        print(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.found}{cure}", flush=True)
+
+    return 0 if all(check.ok for check in examine(tell)) else 1
 
 
 def annotate(args: argparse.Namespace) -> int:

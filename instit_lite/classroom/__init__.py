@@ -1,16 +1,18 @@
 """What a notebook needs to teach and to be trusted: figures, widgets, predictions, the runner, the report.
 
-In: matplotlib figures, images, pure drawing functions, notebooks. Out: pictures with alt text, controls with a
-static twin, strictly executed notebooks and one report page. This room refuses to know what INST-IT is: it
+In: matplotlib figures, images, pure drawing functions, notebooks. Out: pictures with alt text, controls with
+a static twin, strictly executed notebooks and one report page. This room refuses to know what INST-IT is: it
 draws and runs what the other rooms hand to it.
 """
 
 from .figures import PALETTE, figure_html, show_figure, show_image, show_images, use_style
 from .predictions import predict, reveal
+from .resources import Meter
 from .start import start
 from .widgets import explorer
 
 __all__ = [
+    "Meter",
     "PALETTE",
     "explorer",
     "figure_html",

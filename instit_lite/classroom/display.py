@@ -1,7 +1,8 @@
-"""Publishing. In: HTML from a fixed template and its plain-text twin. Out: one notebook output that carries both.
+"""Publishing. In: HTML from a fixed template and its plain-text twin. Out: one notebook output that carries
+both.
 
-JupyterLab's image renderer has no place for alt text, so every picture of the kit travels as `text/html` with an
-`<img alt=…>` beside a `text/plain` twin.
+JupyterLab's image renderer has no place for alt text, so every picture of the kit travels as `text/html` with
+an `<img alt=…>` beside a `text/plain` twin.
 """
 
 from __future__ import annotations

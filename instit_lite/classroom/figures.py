@@ -1,7 +1,9 @@
-"""Figures with alt text. In: matplotlib figures and image arrays. Out: opaque PNG pictures in a fixed HTML template.
+"""Figures with alt text. In: matplotlib figures and image arrays. Out: opaque PNG pictures in a fixed HTML
+template.
 
-Every picture states its alt text: the kind of picture, its axes or parts, and what is to be seen. Colour is never the
-only channel: vary markers and line styles too (`PALETTE` gives the colours, `MARKERS` and `DASHES` the rest).
+Every picture states its alt text: the kind of picture, its axes or parts, and what is to be seen. Colour is
+never the only channel: vary markers and line styles too (`PALETTE` gives the colours, `MARKERS` and `DASHES`
+the rest).
 """
 
 from __future__ import annotations
@@ -169,8 +171,8 @@ def show_images(
 ) -> None:
     """Show images side by side under their titles.
 
-    `images` is a flat sequence, wrapped after `columns` (default 4), or a list of rows (each a list of images);
-    `titles` is flat, one per image; `size` is the width of one image in inches.
+    `images` is a flat sequence, wrapped after `columns` (default 4), or a list of rows (each a list of
+    images); `titles` is flat, one per image; `size` is the width of one image in inches.
     """
     if len(images) and isinstance(images[0], (list, tuple)):
         columns = columns or max(len(row) for row in images)

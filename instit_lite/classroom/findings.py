@@ -1,7 +1,9 @@
-"""What went wrong in an executed notebook. In: the notebook. Out: findings, also those that a passing cell hides.
+"""What went wrong in an executed notebook. In: the notebook. Out: findings, also those that a passing cell
+hides.
 
-A callback of a widget may fail while its cell passes: the error then stands in the cell's outputs or in the saved
-state of an Output widget. An error in a thread is only text on stderr. Cells tagged `raises-exception` may fail.
+A callback of a widget may fail while its cell passes: the error then stands in the cell's outputs or in the
+saved state of an Output widget. An error in a thread is only text on stderr. Cells tagged `raises-exception`
+may fail.
 """
 
 from __future__ import annotations

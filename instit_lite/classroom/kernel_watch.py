@@ -1,7 +1,8 @@
-"""Start-up of a headless kernel. In: `INSTIT_THREAD_LOG`, a file's path. Out: every uncaught thread error, one a line.
+"""Start-up of a headless kernel. In: `INSTIT_THREAD_LOG`, a file's path. Out: every uncaught thread error,
+one a line.
 
-Run as `PYTHONSTARTUP` by the notebook runner, in the notebook's own namespace: it leaves no name behind. Without it an
-error in a thread would only be printed, and the notebook would pass.
+Run as `PYTHONSTARTUP` by the notebook runner, in the notebook's own namespace: it leaves no name behind.
+Without it an error in a thread would only be printed, and the notebook would pass.
 """
 
 

@@ -1,7 +1,9 @@
-"""The one writer of committed notebooks. In: .ipynb files or py:percent text. Out: .ipynb without outputs, in one form.
+"""The one writer of committed notebooks. In: .ipynb files or py:percent text. Out: .ipynb without outputs, in
+one form.
 
-Normal form: no outputs, execution counts or widget state; known metadata only; cell ids from the notebook's number and
-the cell's first words; indent 1; a final newline. Equal notebooks are equal bytes, so that diffs show what changed.
+Normal form: no outputs, execution counts or widget state; known metadata only; cell ids from the notebook's
+number and the cell's first words; indent 1; a final newline. Equal notebooks are equal bytes, so that diffs
+show what changed.
 """
 
 from __future__ import annotations
@@ -106,9 +108,9 @@ def main(argv: list[str] | None = None) -> int:
     """Command line: normalise or check notebooks, or convert from and to py:percent text."""
     parser = argparse.ArgumentParser(prog="python -m instit_lite.classroom.normalise", description=__doc__)
     parser.add_argument("notebooks", nargs="*", type=Path)
-    parser.add_argument("--check", action="store_true", help="change nothing, fail where something would change")
-    parser.add_argument("--from-percent", type=Path, metavar="FILE.py", help="text to turn into the notebook --to")
-    parser.add_argument("--to-percent", type=Path, metavar="NB.ipynb", help="notebook to turn into the text --to")
+    parser.add_argument("--check", action="store_true", help="only look; fail for what is not normal")
+    parser.add_argument("--from-percent", type=Path, metavar="FILE.py", help="text to turn into --to")
+    parser.add_argument("--to-percent", type=Path, metavar="NB.ipynb", help="notebook to turn into --to")
     parser.add_argument("--to", type=Path, help="the file to write")
     args = parser.parse_args(argv)
     if (args.from_percent or args.to_percent) and not args.to:

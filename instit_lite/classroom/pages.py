@@ -86,7 +86,8 @@ def notebook_page(notebook: NotebookNode, name: str, names: list[str]) -> str:
     body, _ = SafeExporter(template_name="basic").from_notebook_node(made_safe(notebook))
     place = names.index(name)
     links = ['<a href="index.html">Overview</a>']
-    links += [f'<a href="{names[place - 1]}.html" rel="prev">Previous: {names[place - 1]}</a>'] if place else []
-    links += [f'<a href="{n}.html" rel="next">Next: {n}</a>' for n in names[place + 1 : place + 2]]
+    before, after = names[:place][-1:], names[place + 1 : place + 2]
+    links += [f'<a href="{n}.html" rel="prev">Previous: {n}</a>' for n in before]
+    links += [f'<a href="{n}.html" rel="next">Next: {n}</a>' for n in after]
     nav = f"<nav>{' '.join(links)}</nav>"
     return page(title_of(notebook, name), f'{nav}<main class="notebook">{body}</main>{nav}')

@@ -1,4 +1,5 @@
-"""Predict before you look. In: a question, its options, and later the truth. Out: the guess, kept and shown beside it.
+"""Predict before you look. In: a question, its options, and later the truth. Out: the guess, kept and shown
+beside it.
 
 Guesses are kept in `build/predictions.json`. A headless run takes a sample guess and keeps nothing on disk; a
 skipped guess never breaks the reveal.
@@ -36,8 +37,8 @@ def _record(key: str, question: str, options: list[str], guess: str) -> None:
 def predict(question: str, options: Sequence, key: str, *, sample=None) -> None:
     """Ask for a guess and keep it under `key`.
 
-    `options` are two or more different answers; `sample` is the guess a headless run takes (default: the first).
-    Raises `InstitError` where the options cannot be told apart or `sample` is none of them.
+    `options` are two or more different answers; `sample` is the guess a headless run takes (default: the
+    first). Raises `InstitError` where the options cannot be told apart or `sample` is none of them.
     """
     options = [str(option) for option in options]
     if len(options) < 2 or len(set(options)) < len(options):
@@ -78,4 +79,5 @@ def reveal(key: str, truth, note: str = "") -> None:
     cells = "".join(
         f"<tr><th>{label}</th><td>{html.escape(value)}</td></tr>" for label, value in rows if value
     )
-    publish(f"<table>{cells}</table>", f"guess: {guess or 'none'}; result: {truth}; {verdict}. {note}".strip())
+    plain = f"guess: {guess or 'none'}; result: {truth}; {verdict}. {note}".strip()
+    publish(f"<table>{cells}</table>", plain)

@@ -1,4 +1,5 @@
-"""A watched child process. In: a command, a time limit. Out: whether it ended in time, and its tree's peak memory.
+"""A watched child process. In: a command, a time limit. Out: whether it ended in time, and its tree's peak
+memory.
 
 The whole tree is watched and ended, because a notebook's kernel lives in a session of its own.
 """
@@ -57,7 +58,8 @@ def watch(
 ) -> Ended:
     """Run `command` with its output in the open file `log`; stop its tree after `limit` seconds.
 
-    `tick` is called with the seconds so far about four times a second. An interrupt ends the tree and goes on.
+    `tick` is called with the seconds so far about four times a second. An interrupt ends the tree and goes
+    on.
     """
     began, peak = time.monotonic(), 0.0
     child = subprocess.Popen(

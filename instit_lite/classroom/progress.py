@@ -1,4 +1,6 @@
-"""What the runner says while it works. In: a label, a growing notebook. Out: lines on the terminal or in a log."""
+"""What the runner says while it works. In: a label, a growing notebook. Out: lines on the terminal or in a
+log.
+"""
 
 from __future__ import annotations
 

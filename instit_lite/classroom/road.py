@@ -1,4 +1,6 @@
-"""The picture of the road. In: titles of the notebooks that have a page. Out: one SVG, with links and a description."""
+"""The picture of the road. In: titles of the notebooks that have a page. Out: one SVG, with links and a
+description.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ def road_svg(pages: dict[str, str]) -> str:
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="road-title" class="road" '
         'xmlns="http://www.w3.org/2000/svg">',
         f'<title id="road-title">{html.escape(DESCRIPTION)}</title>',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z"/></marker></defs>',
     ]
     for place, (number, name, gives) in enumerate(STEPS):
@@ -38,5 +41,6 @@ def road_svg(pages: dict[str, str]) -> str:
         parts.append(f'<a href="{html.escape(pages[number])}">{box}</a>' if number in pages else box)
         parts.append(f'<text x="{left + BOX / 2}" y="94" class="gives">{html.escape(gives)}</text>')
         if place + 1 < len(STEPS):
-            parts.append(f'<path d="M{left + BOX} 41 H{left + BOX + GAP}" class="arrow" marker-end="url(#tip)"/>')
+            way = f"M{left + BOX} 41 H{left + BOX + GAP}"
+            parts.append(f'<path d="{way}" class="arrow" marker-end="url(#tip)"/>')
     return "".join([*parts, "</svg>"])

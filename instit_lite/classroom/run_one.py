@@ -1,7 +1,7 @@
 """One notebook, one process. In: a job file (JSON). Out: the executed notebook and a result file (JSON).
 
-The runner starts this module in a process of its own and judges what it leaves behind; a result file that is missing
-means that this process was ended from outside.
+The runner starts this module in a process of its own and judges what it leaves behind; a result file that is
+missing means that this process was ended from outside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The strict notebook runner. In: notebooks, a profile, a seed. Out: executed notebooks, a status file each, pass or fail.
+"""The strict notebook runner. In: notebooks, a profile, a seed. Out: executed notebooks, a status file each,
+pass or fail.
 
-A notebook passes only if every cell was executed and nothing failed, also in a widget's callback or in a thread, within
-a limit for each cell and for the whole, in a process of its own. The execution itself is papermill's.
+A notebook passes only if every cell was executed and nothing failed, also in a widget's callback or in a
+thread, within a limit for each cell and for the whole, in a process of its own. The execution itself is
+papermill's.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class Status:
 
 
 def find_notebooks(names: list[str], folder: Path | None = None) -> list[Path]:
-    """Return the notebooks whose names begin with `names` ("03"), or all; raise `UnreadableInput` for no match."""
+    """Return the notebooks whose names begin with `names` ("03"), or all; raise `UnreadableInput` for no
+    match.
+    """
     folder = folder or repo_root() / "notebooks"
     every = sorted(folder.glob("[0-9]*.ipynb"))
     if not names:
@@ -84,10 +88,12 @@ def run_notebook(
     output_dir: Path | None = None, cell_limit: float | None = None, notebook_limit: float | None = None,
     label: str | None = None,
 ) -> Status:
-    """Execute one notebook in a process of its own; return its status, which is also written beside the output.
+    """Execute one notebook in a process of its own; return its status, which is also written beside the
+    output.
 
-    `parameters` come on top of `profile` and `seed`; unknown ones are refused. Limits are in seconds and default to
-    the profile's. Failures are told in the status, never raised; a missing notebook raises `UnreadableInput`.
+    `parameters` come on top of `profile` and `seed`; unknown ones are refused. Limits are in seconds and
+    default to the profile's. Failures are told in the status, never raised; a missing notebook raises
+    `UnreadableInput`.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -197,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     if failed:
         raise NotebookError(
             f"failed: {', '.join(failed)}",
-            cure=f"open the executed notebook in {build_dir('notebooks', args.profile)} and look at the named cell",
+            cure=f"open what was executed in {build_dir('notebooks', args.profile)} at the named cell",
         )
     return 0
 

@@ -1,4 +1,6 @@
-"""The first line of a notebook. In: a profile's name and a seed. Out: the profile, a generator, one printed line."""
+"""The first line of a notebook. In: a profile's name and a seed. Out: the profile, a generator, one printed
+line.
+"""
 
 from __future__ import annotations
 

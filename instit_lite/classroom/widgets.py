@@ -1,7 +1,8 @@
-"""Explorers. In: a pure `draw(state) -> Figure`, controls, a few states. Out: live controls and a static twin of them.
+"""Explorers. In: a pure `draw(state) -> Figure`, controls, a few states. Out: live controls and a static twin
+of them.
 
-The twin, small multiples of the given states, is what a headless run, a printed page and a screen without widgets
-show. Errors never hide: headless they fail the cell, live they stand in red below the controls.
+The twin, small multiples of the given states, is what a headless run, a printed page and a screen without
+widgets show. Errors never hide: headless they fail the cell, live they stand in red below the controls.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ def explorer(
 ) -> None:
     """Let the reader move `controls` and see `draw` answer.
 
-    `controls` maps a name to its values: a `range` becomes a slider, any other sequence a drop-down, [False, True]
-    a check box. `draw` takes a dict with one value per control, returns a new figure and changes nothing else.
-    `static_states` are the two to six states of the static twin; a control left out there takes its first value.
-    `alt` is a sentence, or a function from state to sentence. Raises `InstitError` for states that name unknown
-    controls or values; whatever `draw` raises fails a headless cell.
+    `controls` maps a name to its values: a `range` becomes a slider, any other sequence a drop-down, [False,
+    True] a check box. `draw` takes a dict with one value per control, returns a new figure and changes
+    nothing else. `static_states` are the two to six states of the static twin; a control left out there takes
+    its first value. `alt` is a sentence, or a function from state to sentence. Raises `InstitError` for
+    states that name unknown controls or values; whatever `draw` raises fails a headless cell.
     """
     if not controls or not static_states:
         raise InstitError("an explorer needs controls and static states")

@@ -1,7 +1,8 @@
-"""Pictures in. In: an image file. Out: an upright RGB array, whole, or a typed error."""
+"""Pictures in and out. In: an image file. Out: an upright RGB array, whole, or a typed error."""
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import UnreadableInput
+from ..profiles import atomic_write_bytes
 from .files import check_media
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "PPM", "JPEG2000")
@@ -152,3 +154,11 @@ def natural_key(file: Path) -> list[tuple[int, int | str]]:
     """Sort key by which frame_2 comes before frame_10."""
     parts = re.split(r"([0-9]+)", file.stem)
     return [(0, int(part)) if i % 2 else (1, part) for i, part in enumerate(parts)]
+
+
+def write_jpeg(path: str | Path, frame: np.ndarray, quality: int = 92) -> Path:
+    """Write a frame, uint8 [H, W, 3] RGB, as the JPEG that the published frames are; whole or not at all."""
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=quality, subsampling=0)
+    atomic_write_bytes(path, buffer.getvalue())
+    return Path(path)

@@ -110,8 +110,11 @@ def part_of(name: str, frozen: int) -> str:
 def trainable_parts(model: nn.Module) -> list[Part]:
     """Summarise what trains and what is frozen, with sizes and precisions."""
     frozen, rows = frozen_layers(model), {}
-    head = ("lm_head.weight", model.get_output_embeddings().weight)
-    for name, parameter in [*inner_model(model).named_parameters(), head]:
+    named = list(inner_model(model).named_parameters())
+    head = model.get_output_embeddings().weight
+    if head is not model.get_input_embeddings().weight:  # tied words are one table
+        named.append(("lm_head.weight", head))
+    for name, parameter in named:
         state = getattr(parameter, "quant_state", None)
         size = state.shape.numel() if state is not None else parameter.numel()
         precision = "nf4" if state is not None else str(parameter.dtype).removeprefix("torch.")

@@ -1,8 +1,9 @@
 """Make the micro base: `make pretrain`. In: nothing but seeds. Out: the shipped checkpoint folder and its card.
 
-Two stages, as in LLaVA: the tower learns to see (tower.py, standing in for CLIP), then projector and language model
-align with it frozen, on unmarked pictures, printed numbers, and plain text. The base never sees a mark drawn on an
-instance, nor a video: that is what the paper's continuous SFT is for.
+Three stages: the tower learns to see (tower.py, standing in for CLIP), the projector learns the words (align.py,
+LLaVA's alignment in small), then projector and language model learn to answer with the tower frozen, on unmarked
+pictures, printed numbers, and plain text. The base never sees a mark drawn on an instance, nor a video: that is what
+the paper's continuous SFT is for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from ..model.load import MICRO_FOLDER, Base, weights_hash
 from ..model.micro import IMAGE_SIDE, PATCH, new_micro
 from ..model.templates import TEMPLATES
@@ -25,26 +27,29 @@ from ..scenes.general import general_questions, number_questions
 from ..scenes.language import frame_caption, summary
 from ..scenes.questions import Question, clip_questions, image_questions, multiple_choice
 from ..scenes.sample import sample_scene
+from .align import align_projector
 from .collator import Sample, collate
 from .loop import train_loop
 from .tower import draw_picture, train_tower
 from .trainer import packed_loss
 
-ROW_TOKENS = 172  # rows of equal length waste no padding
+ROW_TOKENS = 192  # rows of equal length waste no padding
 PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
-CHOICE_SHARE = 0.25  # questions asked as multiple choice
-TEXT_SHARE = 0.25  # rows without a picture: reading comprehension, which a real language model brings along
+CHOICE_SHARE = 0.15  # questions asked as multiple choice
+TEXT_SHARE = 0.2  # rows without a picture: reading comprehension, which a real language model brings along
+PRINTED_SHARE = 0.5  # pictures with printed numbers
+ALIGN_STEPS, ALIGN_SEED = 300, 7 * 10**7
 DENSE = ("describe", "numbers")
 
 
 def base_sample(seed: int) -> Sample:
-    """One row of the alignment stage: a picture or a text, and as many independent questions as fit."""
+    """One row of the last stage: a picture or a text, and as many independent questions as fit."""
     rng = np.random.default_rng([seed, 2])
     if rng.random() < TEXT_SHARE:
         context, questions = reading_task(seed, rng)
         room = ROW_TOKENS - count_tokens(context)
         return Sample(frames=None, kind="text", turns=turns_of(questions, rng, room), context=context)
-    picture, facts, printed = draw_picture(seed)
+    picture, facts, printed = draw_picture(seed, PRINTED_SHARE)
     questions = number_questions(printed) if printed else general_questions(facts, rng)
     return Sample(frames=picture[None], kind="image", turns=turns_of(questions, rng, ROW_TOKENS - PICTURE_TOKENS))
 
@@ -87,7 +92,7 @@ def new_base(seed: int) -> Base:
 
 
 def train_base(base: Base, folder: Path, steps: int, seed: int, batch: int, lr: float) -> None:
-    """Align projector and language model with the frozen tower, in place."""
+    """Teach projector and language model to answer, with the tower frozen, in place."""
     base.model.requires_grad_(True)
     inner_model(base.model).vision_tower.requires_grad_(False)
 
@@ -111,17 +116,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=MICRO_FOLDER, help="checkpoint folder to write")
     parser.add_argument("--work", type=Path, default=None, help="where the resumable state lives")
     parser.add_argument("--share", type=float, default=1.0, help="share of all steps, to try the road quickly")
-    parser.add_argument("--steps", type=int, default=2000, help="steps of the alignment stage")
+    parser.add_argument("--steps", type=int, default=2400, help="steps of the last stage")
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     work = args.work or build_dir("pretrain")
     began = time.time()
     base = new_base(args.seed)
-    print("stage 1 of 2: the vision tower, dense targets", flush=True)
+    print("stage 1 of 3: the vision tower, dense targets", flush=True)
     tower = train_tower(base.model, work / "tower", args.seed, args.share)
-    print(f"stage 2 of 2: alignment, tower frozen (tower: {tower})", flush=True)
-    train_base(base, work / "base", max(1, round(args.steps * args.share)), args.seed, args.batch, lr=1e-3)
+    print(f"stage 2 of 3: the projector learns the words (tower: {tower})", flush=True)
+    align_projector(base, work / "align", max(1, round(ALIGN_STEPS * args.share)), args.seed + ALIGN_SEED)
+    print("stage 3 of 3: projector and language model learn to answer, tower frozen", flush=True)
+    train_base(base, work / "base", max(1, round(args.steps * args.share)), args.seed, args.batch, lr=2e-3)
     save_base(base, args.out)
     figures = {"tower": tower, "minutes": round((time.time() - began) / 60, 1), "weights": weights_hash(args.out)}
     atomic_write_text(work / "figures.json", json.dumps(figures, indent=1))

@@ -74,7 +74,9 @@ def test_tiny_image_is_enlarged_without_blur(published):
     assert shown.shape[0] >= 192 and set(np.unique(shown)) == {0, 255}
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, 2, 4), np.uint8), np.full((2, 2), 7.0), np.zeros((2, 2), np.int64)])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, 2, 4), np.uint8), np.full((2, 2), 7.0), np.zeros((2, 2), np.int64)]
+)
 def test_what_is_no_image_is_refused(bad):
     with pytest.raises(InstitError):
         figures.to_rgb(bad)
@@ -91,7 +93,8 @@ def test_show_images_takes_rows_and_checks_titles(published):
 
 def test_style_is_legible_and_colour_is_not_alone():
     figures.use_style()
-    sizes = [plt.rcParams[key] for key in ("font.size", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")]
+    keys = ("font.size", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+    sizes = [plt.rcParams[key] for key in keys]
     assert min(sizes) >= 10
     styles = list(plt.rcParams["axes.prop_cycle"])
     assert len({style["color"] for style in styles}) == len(styles)

@@ -1,4 +1,5 @@
-"""The normal form of committed notebooks: one text per notebook, and the percent round trip is the identity."""
+"""The normal form of committed notebooks: one text per notebook, and the percent round trip is the identity.
+"""
 
 from __future__ import annotations
 

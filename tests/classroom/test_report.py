@@ -14,7 +14,9 @@ from instit_lite.classroom.pages import notebook_page
 from instit_lite.classroom.safe_html import clean, clean_output
 from instit_lite.errors import NotebookError, RecordError
 
-ATTACK = '<script>alert(1)</script><img src=x onerror="alert(1)"><a href="javascript:alert(1)">x</a><b>bold</b>'
+ATTACK = (
+    '<script>alert(1)</script><img src=x onerror="alert(1)"><a href="javascript:alert(1)">x</a><b>bold</b>'
+)
 ALT = 'chart with a "quote" and <tag>'
 
 
@@ -24,8 +26,9 @@ def picture() -> str:
 
 def executed(html: str) -> nbformat.NotebookNode:
     v4 = nbformat.v4
+    data = {"text/html": html, "text/plain": "x", "application/javascript": "alert(1)"}
     outputs = [
-        v4.new_output("display_data", data={"text/html": html, "text/plain": "x", "application/javascript": "alert(1)"}),
+        v4.new_output("display_data", data=data),
         v4.new_output("stream", name="stdout", text="<script>alert(2)</script>"),
     ]
     cells = [
@@ -37,9 +40,9 @@ def executed(html: str) -> nbformat.NotebookNode:
 
 def status(name: str, *findings: dict) -> dict:
     return {
-        "notebook": name, "profile": "smoke", "seed": 0, "ok": not findings, "seconds": 3.2, "cells_executed": 5,
-        "peak_rss_mb": 200, "findings": list(findings), "finished": "2026-01-01 00:00:00",
-        "executed_notebook": f"{name}.ipynb", "versions": {"torch": "2"},
+        "notebook": name, "profile": "smoke", "seed": 0, "ok": not findings, "seconds": 3.2,
+        "cells_executed": 5, "peak_rss_mb": 200, "findings": list(findings),
+        "finished": "2026-01-01 00:00:00", "executed_notebook": f"{name}.ipynb", "versions": {"torch": "2"},
     }
 
 
@@ -56,8 +59,8 @@ def run(tmp_path):
     return tmp_path
 
 
-def build(run):
-    return report.build_report(run, run / "results", run / "report", profile="smoke")
+def build(run, names=None):
+    return report.build_report(run, run / "results", run / "report", profile="smoke", names=names)[0]
 
 
 def test_report_is_complete_and_offline(run):
@@ -105,4 +108,41 @@ def test_nothing_run_and_bad_tables_are_refused(run, tmp_path_factory):
     assert not (run / "report").exists()
     (run / "results" / "bad.json").write_text("[1]")
     with pytest.raises(RecordError):
+        build(run)
+
+
+def test_notebook_without_a_page_is_named_and_links_nowhere(run):
+    finding = {"kind": "parameters", "message": "unknown parameter <sed>", "cell": None, "source": ""}
+    refused = status("02_c", finding)
+    (run / "02_c.json").write_text(json.dumps(refused))
+    names = ["00_a", "01_b", "02_c", "03_d"]
+    index, missing = report.build_report(run, run / "results", run / "report", profile="smoke", names=names)
+    assert missing == ["02_c left no executed notebook: unknown parameter <sed>", "03_d was not run"]
+    text = index.read_text()
+    assert "unknown parameter &lt;sed&gt;" in text and "03_d was not run" in text
+    assert "02_c.html" not in text and "03_d.html" not in text
+
+
+def test_command_line_says_what_is_missing(run, monkeypatch, capsys):
+    folders = {"notebooks": run, "results": run / "results", "report": run / "report"}
+    monkeypatch.setattr(report, "build_dir", lambda name, *parts: folders[name])
+    paths = [run / f"{name}.ipynb" for name in ("00_a", "01_b", "04_e")]
+    monkeypatch.setattr(report, "find_notebooks", lambda names: paths)
+    assert report.main(["--profile", "smoke"]) == 0
+    said = capsys.readouterr().out
+    assert "not in the report: 04_e was not run" in said
+    assert f"report: {run / 'report' / 'index.html'}" in said
+
+
+def test_alt_text_and_resources_reach_the_overview(run):
+    table = {"title": "Cost", "columns": ["stage"], "rows": [["tuning"]], "note": "one machine"}
+    (run / "results" / "resources.json").write_text(json.dumps(table))
+    text = build(run).read_text()
+    assert text.count('alt="chart with a &quot;quot') == 2
+    assert text.index("<h2>Results</h2>") < text.index("<h2>What it cost</h2>") < text.index("Cost</caption>")
+
+
+def test_what_is_no_status_is_refused(run):
+    (run / "00_a.json").write_text("[1]")
+    with pytest.raises(RecordError, match="00_a.json"):
         build(run)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+import nbformat
 import pytest
 
 from instit_lite.classroom import run_one, runner
@@ -28,16 +29,22 @@ def draw(state):
     return Figure(figsize=(1, 1))
 explorer(draw, {"n": range(4)}, [{"n": 0}], alt="an empty white square")
 """
+PROCESSES = "import os\nprint(os.getppid(), os.getpid())"
+CALLBACK = """
+import ipywidgets
+button = ipywidgets.Button()
+button.on_click(lambda _: [][3])
+button.click()
+"""
 FAILURES = {
     "raising cell": (["1 / 0", "never = 1"], "cell 3 (1 / 0): ZeroDivisionError"),
-    "widget callback": ([SWALLOWING_WIDGET, "button.click()\nout"], "error inside a widget: KeyError: 'swallowed'"),
+    "widget callback": ([CALLBACK], "IndexError: list index out of range"),
     "explorer callback": ([EXPLORER], "AssertionError: too high"),
     "thread": (
         ["import threading\nthread = threading.Thread(target=lambda: 1 / 0)\nthread.start(); thread.join()"],
         "error in a thread that stopped nothing: ZeroDivisionError",
     ),
     "killed kernel": (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"], "ran out of memory"),
-    "slow cell": (["import time\ntime.sleep(60)"], "cell 3 (import time): the cell ran longer than its limit of 2 s"),
 }
 
 
@@ -45,15 +52,15 @@ FAILURES = {
 def execute(tmp_path, monkeypatch):
     """Run a notebook as the child process does, inside this one, and return the findings' texts."""
 
-    def run(path, **parameters):
+    def run(path, cell_limit=100.0, **parameters):
         log = tmp_path / "threads.txt"
         monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))  # restored afterwards
         for name, value in runner.environment(log, "smoke").items():
             monkeypatch.setenv(name, value)
         job = {
-            "input": str(path), "output": str(tmp_path / "executed.ipynb"), "cwd": str(tmp_path), "cell_limit": 2,
-            "parameters": {"profile": "smoke", "seed": 0, **parameters}, "thread_log": str(log),
-            "result": str(tmp_path / "result.json"),
+            "input": str(path), "output": str(tmp_path / "executed.ipynb"), "cwd": str(tmp_path),
+            "cell_limit": cell_limit, "parameters": {"profile": "smoke", "seed": 0, **parameters},
+            "thread_log": str(log), "result": str(tmp_path / "result.json"),
         }
         (tmp_path / "job.json").write_text(json.dumps(job))
         run_one.main(str(tmp_path / "job.json"))
@@ -70,20 +77,39 @@ def test_failure_is_reported(case, made_up, execute):
     assert any(message in text for text in found), found
 
 
+def test_slow_cell_is_stopped_and_named(made_up, execute):
+    (found,) = execute(made_up("import time\ntime.sleep(600)"), cell_limit=2)
+    assert found == "cell 3 (import time): the cell ran longer than its limit of 2 s"
+
+
 def test_unknown_parameter_is_refused_before_anything_runs(made_up, execute, tmp_path):
     (found,) = execute(made_up("x = 1"), sed=3)
     assert "unknown parameter sed" in found and "profile, seed" in found
     assert not (tmp_path / "executed.ipynb").exists()
 
 
+def test_error_that_a_widget_swallows_fails_the_run(made_up, tmp_path):
+    path = made_up(SWALLOWING_WIDGET, "button.click()\nout")
+    status = runner.run_notebook(path, profile="smoke", output_dir=tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "00_made_up.json").read_text())
+    assert not status.ok and not told["ok"]
+    assert [finding["kind"] for finding in told["findings"]] == ["widget"]
+    assert "error inside a widget: KeyError: 'swallowed'" in told["findings"][0]["message"]
+
+
 def test_good_notebook_passes_and_its_status_tells(made_up, tmp_path, capsys):
-    path = made_up("assert (profile, seed) == ('smoke', 7)", "open('left_behind.txt', 'w').close()")
-    status = runner.run_notebook(path, profile="smoke", seed=7, output_dir=tmp_path / "out", label="[1/1] made_up")
+    received = f"assert (profile, seed) == ('smoke', 7)\n{PROCESSES}"
+    path = made_up(received, "open('left_behind.txt', 'w').close()")
+    out = tmp_path / "out"
+    status = runner.run_notebook(path, profile="smoke", seed=7, output_dir=out, label="[1/1] made_up")
     told = json.loads((tmp_path / "out" / "00_made_up.json").read_text())
     assert status.ok and told["ok"] and told["findings"] == []
     assert told["cells_executed"] == len(told["cell_seconds"]) == 3
     assert told["peak_rss_mb"] > 30 and told["seconds"] > 0 and told["versions"]["papermill"]
     assert (tmp_path / "out" / "00_made_up.ipynb").exists() and not (tmp_path / "left_behind.txt").exists()
+    cells = nbformat.read(out / "00_made_up.ipynb", as_version=4).cells
+    (printed,) = [output["text"] for cell in cells for output in cell.get("outputs", [])]
+    assert str(os.getpid()) not in printed.split()  # neither this process nor a kernel that it started
     assert "[1/1] made_up ..." in capsys.readouterr().out
 
 
@@ -103,8 +129,12 @@ def test_process_without_a_result_is_reported(tmp_path):
 
 
 def test_watch_ends_the_whole_tree(tmp_path):
-    script = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], " \
-        "start_new_session=True); print(p.pid, flush=True); time.sleep(60)"
+    script = (
+        "import subprocess, sys, time\n"
+        "command = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "child = subprocess.Popen(command, start_new_session=True)\n"
+        "print(child.pid, flush=True); time.sleep(600)"
+    )
     with (tmp_path / "log.txt").open("w") as log:
         ended = watch([sys.executable, "-c", script], env=dict(os.environ), log=log, limit=1.0)
     grandchild = int((tmp_path / "log.txt").read_text())

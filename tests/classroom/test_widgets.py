@@ -30,8 +30,12 @@ def shown(monkeypatch):
     """Collect what is published; headless unless the test says otherwise."""
     bundles = []
     monkeypatch.setenv("INSTIT_HEADLESS", "1")
+
+    def keep(html, plain, widget=None):
+        bundles.append((html, plain, widget))
+
     for module in (widgets, predictions):
-        monkeypatch.setattr(module, "publish", lambda html, plain, widget=None: bundles.append((html, plain, widget)))
+        monkeypatch.setattr(module, "publish", keep)
     return bundles
 
 

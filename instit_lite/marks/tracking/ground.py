@@ -19,6 +19,8 @@ from .camera import Canvas
 BLOCK = 8  # pixels
 SAMPLES = 64  # frames that the background is learned from
 CHANGE = 14.0  # grey levels (root mean square over channels) between two looks of the same place
+STEADY = 0.5  # share of the clip from which a look that stays the same to the noise is the background
+RARE = 0.08  # share below which a look is not the background: that was never uncovered
 FOREIGN = 0.5  # share from which a colour belongs to things rather than to the background
 SURE, LIKELY = 8.0, 4.5  # deviations, in units of the noise, that start and continue a thing
 EIGHT = np.ones((3, 3), bool)
@@ -62,16 +64,25 @@ def learn_ground(canvas: Canvas) -> Ground:
     seen = np.isfinite(away)
     moving = (np.nan_to_num(away) > CHANGE).sum(0) > 0.05 * np.maximum(seen.sum(0), 1)
     moving = ndimage.binary_dilation(ndimage.binary_opening(moving), iterations=3) & ever
+    alike = 1 + 2 * np.nanmedian(away[:, ever & ~moving])
+    moving &= share_like(looks, colour, alike) < STEADY
     choices = {b: gather(looks[:, *window(b)]) for b in blocks_of(moving)}
     home = count(codes(colour[~moving & ever]))
     usual = count(codes(looks[seen & moving])) / len(picks)
     foreign = usual / moving.sum() / (usual / moving.sum() + home / home.sum() + 1e-6)
     for _ in range(2):  # what the first round uncovers tells the second which colours the background has
         colour = complete(colour, moving, choices, foreign)
-        foreign = np.clip(1 - count(codes(colour[moving])) / (usual + 1e-3), 0, 1)
-    hidden = ndimage.median_filter(((foreign[codes(colour)] > FOREIGN) & moving).astype(np.uint8), 5) > 0
+        hidden = moving & (share_like(looks, colour, alike) < RARE)
+        foreign = np.clip(1 - count(codes(colour[moving & ~hidden])) / (usual + 1e-3), 0, 1)
     reach = 3 if canvas.drift else 1
     return Ground(colour, learn_noise(looks, colour, moving, canvas.drift > 0), hidden, foreign, reach)
+
+
+def share_like(looks: np.ndarray, colour: np.ndarray, alike: float) -> np.ndarray:
+    """Return the share of the looks of each pixel that are within `alike` grey levels of `colour`, float [h, w]."""
+    away = np.sqrt(((looks - colour) ** 2).mean(-1))
+    share = (np.nan_to_num(away, nan=np.inf) < alike).sum(0) / np.maximum(np.isfinite(away).sum(0), 1)
+    return ndimage.median_filter(share, 5)
 
 
 def blocks_of(unknown: np.ndarray) -> list[tuple[int, int]]:

@@ -1,0 +1,83 @@
+"""The ledger of API calls. In: replies as they arrive. Out: the same replies on the next run, so none is re-asked.
+
+An append-only file of JSON lines, or memory where no path is given. A line is one attempt: its key, the stage,
+and either the raw body of the reply, written before anything is checked, or what went wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from ..errors import InstitError
+
+
+def ledger_key(request: dict[str, Any]) -> str:
+    """Return SHA-256 of a request's canonical JSON; see `client.Client.identity` for what a request holds."""
+    text = json.dumps(request, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Ledger:
+    """Replies by key. Threads may share it; a torn last line, left by a killed run, is passed over."""
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        """Open or begin the ledger at `path`; raise `InstitError` where it cannot be read or written."""
+        self.path = None if path is None else Path(path)
+        self.bodies: dict[str, str] = {}
+        self.damaged = 0
+        self.lock = threading.Lock()
+        if self.path is not None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.read(self.path.read_bytes() if self.path.exists() else b"")
+            except OSError as problem:
+                raise refuse_disk(problem, self.path) from None
+
+    def read(self, data: bytes) -> None:
+        self.whole = not data or data.endswith(b"\n")
+        for line in data.splitlines():
+            try:
+                row = json.loads(line)
+                if isinstance(row.get("body"), str):
+                    self.bodies[row["key"]] = row["body"]
+            except (ValueError, KeyError, AttributeError):
+                self.damaged += 1
+
+    def get(self, key: str) -> str | None:
+        """Return the last body that was kept under `key`, as it came."""
+        return self.bodies.get(key)
+
+    def keep(self, key: str, kind: str, body: str) -> None:
+        """Keep the raw body of a reply; it is on disk when this returns."""
+        with self.lock:
+            self.bodies[key] = body
+            self.append({"key": key, "kind": kind, "body": body})
+
+    def note(self, key: str, kind: str, problem: str) -> None:
+        """Note an attempt that brought no reply."""
+        with self.lock:
+            self.append({"key": key, "kind": kind, "problem": problem})
+
+    def append(self, row: dict[str, str]) -> None:
+        if self.path is None:
+            return
+        line = json.dumps(row).encode("ascii") + b"\n"
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(file, line if self.whole else b"\n" + line)
+            finally:
+                os.close(file)
+        except OSError as problem:
+            raise refuse_disk(problem, self.path) from None
+        self.whole = True
+
+
+def refuse_disk(problem: OSError, path: Path) -> InstitError:
+    reason = f"the ledger cannot be read or written ({problem.strerror})"
+    return InstitError(reason, path=path, cure="give a writable file; what was answered so far is kept")

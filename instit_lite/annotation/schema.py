@@ -1,0 +1,113 @@
+"""What an annotation is. In: nothing. Out: the forms kept in this kit, and the forms asked for on the wire.
+
+Strict API schemas cannot express INST-IT's `{"1": …}` maps, so that ids are list items here; the map of the
+published records is made in the dataset room. The wire forms carry no bounds in their JSON schema, which some
+back ends refuse; bounds are checked here after the reply has come.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+SIMULATED_MODEL = "instit-lite-simulated"
+MEASURED = "measured from masks"
+
+
+class Strict(BaseModel):
+    """No silent conversion: "1" and true are not ids, and unknown fields are refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class InstanceCaption(Strict):
+    """How one marked instance looks: an entry of y_ins."""
+
+    id: int
+    caption: str
+
+
+class QAPair(Strict):
+    """One pair of Y^qa."""
+
+    question: str
+    answer: str
+
+
+class FrameAnnotation(Strict):
+    """Y_t^f of equation 1. `timestamp` counts frames from 1; `temporal_change` is None for the first."""
+
+    timestamp: int
+    frame_name: str
+    instances: list[InstanceCaption]
+    image_level: str
+    temporal_change: str | None
+
+
+class ClipAnnotation(Strict):
+    """All three equations of one clip, and who wrote them: `annotator` in words, `model` as it names itself."""
+
+    frames: list[FrameAnnotation]
+    video_level_caption: str | None
+    question_answer_pairs: list[QAPair]
+    annotator: str
+    model: str
+
+
+def written(text: str) -> str:
+    """Accept text that says something and can be stored as UTF-8."""
+    if not text.strip():
+        raise ValueError("is blank")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("holds characters that cannot be stored")
+    return text
+
+
+Written = Annotated[str, AfterValidator(written)]
+
+
+class InstanceReply(Strict):
+    id: int
+    caption: Written
+
+
+def distinct(instances: list[InstanceReply]) -> list[InstanceReply]:
+    """Accept positive ids of which none occurs twice."""
+    ids = [i.id for i in instances]
+    if len(set(ids)) < len(ids) or min(ids, default=1) < 1:
+        raise ValueError(f"the ids {ids} are not distinct numbers from 1 up")
+    return instances
+
+
+class FrameReply(Strict):
+    """Equation 1 on the wire: y_ins, y_img, y_dif."""
+
+    instance_level: Annotated[list[InstanceReply], AfterValidator(distinct)]
+    image_level: Written
+    temporal_change: Written | None
+
+
+class VideoReply(Strict):
+    """Equation 2 on the wire: Y^vid."""
+
+    video_level_caption: Written
+
+
+class PairReply(Strict):
+    question: Written
+    answer: Written
+
+
+class QAReply(Strict):
+    """Equation 3 on the wire: Y^qa."""
+
+    question_answer_pairs: list[PairReply]
+
+
+def response_format(kind: str, schema: type[BaseModel]) -> dict[str, Any]:
+    """Return the `response_format` that asks an OpenAI-compatible endpoint for exactly this schema."""
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": kind, "strict": True, "schema": schema.model_json_schema()},
+    }

@@ -1,0 +1,180 @@
+"""The loopback server. In: HTTP posts on 127.0.0.1. Out: chat completions as an OpenAI-compatible endpoint gives them.
+
+No well-kept Python package sees posted pictures offline, hence this one. It can also fail on request, one fault
+a call, so that what the client does about a bad endpoint can be tested and shown.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+from ..errors import InstitError
+from ..scenes.facts import FrameFacts
+from .schema import SIMULATED_MODEL
+from .simulated import ErrorModel, Simulator
+
+MAX_BODY = 32 * 2**20
+FAULTS = ("401", "429", "500", "hang", "drop", "html", "truncated", "refusal", "not-json", "not-schema", "empty")
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """Answers `POST …/chat/completions` with `answer(request)` as the content, on a free port of 127.0.0.1.
+
+    `faults` are consumed one a call; "ok" passes. `calls` counts the posts that came in.
+    """
+
+    request_queue_size = 256
+    daemon_threads = True
+
+    def __init__(self, answer: Answer, path: str = "/v1", key: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer, self.path, self.key = answer, path, key
+        self.faults: deque[str] = deque()
+        self.calls = 0
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+
+    @property
+    def base_url(self) -> str:
+        """What the client's `base_url` must be."""
+        return f"http://127.0.0.1:{self.server_address[1]}{self.path}"
+
+    def fail(self, faults: Iterable[str]) -> None:
+        """Plan one fault (see `FAULTS`) or "ok" for each of the next calls."""
+        faults = list(faults)
+        if wrong := [f for f in faults if f not in (*FAULTS, "ok")]:
+            raise InstitError(f"there is no fault {wrong[0]!r}", cure=f"choose from {', '.join(FAULTS)}")
+        self.faults.extend(faults)
+
+    def next_fault(self) -> str:
+        with self.lock:
+            self.calls += 1
+            return self.faults.popleft() if self.faults else "ok"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay quiet about a client that went away; anything else is the server's own fault and is shown."""
+        import sys
+
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class SimulatedServer(LoopbackServer):
+    """A loopback server with the simulated annotator behind it."""
+
+    def __init__(self, seed: int, errors: ErrorModel, key: str | None) -> None:
+        self.simulator = Simulator(seed, errors)
+        super().__init__(self.simulator.answer, f"/{self.simulator.identity}/v1", key)
+
+    def know_frame(self, marked: np.ndarray, facts: FrameFacts) -> None:
+        """Register what is true of a marked frame, uint8 [H, W, 3], by its pixels."""
+        self.simulator.know_frame(marked, facts)
+
+
+@contextmanager
+def simulated_server(
+    seed: int = 0, errors: ErrorModel = ErrorModel(), key: str | None = None, faults: Iterable[str] = ()
+) -> Iterator[SimulatedServer]:
+    """Run the simulated annotator while the `with` block lasts; with `key`, other keys get HTTP 401."""
+    server = SimulatedServer(seed, errors, key)
+    server.fail(faults)
+    with running(server):
+        yield server
+
+
+@contextmanager
+def running(server: LoopbackServer) -> Iterator[LoopbackServer]:
+    """Serve from a thread until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection, kept open for many calls."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every call waits 40 ms for a delayed acknowledgement
+    wbufsize = -1  # one write per answer
+    server: LoopbackServer
+
+    def do_POST(self) -> None:
+        """Answer one call, or fail as planned."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            return self.refuse(413, "the request is too large or does not say its length")
+        body = self.rfile.read(int(length))
+        host = self.headers.get("Host", "").rpartition(":")[0]
+        if host not in ("127.0.0.1", "localhost"):
+            return self.refuse(403, "this server is for its own machine only")
+        if self.path != f"{self.server.path}/chat/completions":
+            return self.refuse(404, f"there is nothing at {self.path}")
+        if self.server.key is not None and self.headers.get("Authorization") != f"Bearer {self.server.key}":
+            return self.refuse(401, "the key is wrong")
+        fault = self.server.next_fault()
+        if fault in ("401", "429", "500"):
+            return self.refuse(int(fault), "planned fault")
+        if fault == "hang":
+            self.close_connection = True
+            self.server.stopping.wait(30)
+            return None
+        if fault == "drop":
+            return self.reply(200, b'{"choices": [', declared=4096)
+        if fault == "html":
+            return self.reply(200, b"<html>please log in</html>", kind="text/html")
+        try:
+            content = self.server.answer(json.loads(body))
+        except InstitError as problem:
+            return self.refuse(422, str(problem))
+        except ValueError:
+            return self.refuse(400, "the request is not JSON")
+        return self.reply(200, json.dumps(completion(json.dumps(content), fault)).encode())
+
+    def refuse(self, status: int, message: str) -> None:
+        self.close_connection = status in (403, 413)
+        self.reply(status, json.dumps({"error": {"message": message, "type": "loopback", "code": None}}).encode())
+
+    def reply(self, status: int, body: bytes, kind: str = "application/json", declared: int = 0) -> None:
+        """Write an answer at once; with `declared`, promise more bytes than come and hang up."""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(declared or len(body)))
+        if status == 429:
+            self.send_header("Retry-After", "0")
+        if declared:
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a notebook's output is not a log."""
+
+
+def completion(content: str, fault: str = "ok") -> dict[str, Any]:
+    """Wrap content as a chat completion, spoilt where a fault says so."""
+    spoilt = {"truncated": content[: len(content) // 2], "refusal": None, "not-json": "I see two shapes.",
+              "not-schema": '{"answer": 42}', "empty": ""}  # fmt: skip
+    message = {"role": "assistant", "content": spoilt.get(fault, content),
+               "refusal": "I cannot help with that." if fault == "refusal" else None}  # fmt: skip
+    choice = {"index": 0, "message": message, "finish_reason": "length" if fault == "truncated" else "stop"}
+    return {
+        "id": "chatcmpl-loopback", "object": "chat.completion", "created": 0, "model": SIMULATED_MODEL,
+        "choices": [choice],
+        "usage": {"prompt_tokens": 0, "completion_tokens": len(content.split()), "total_tokens": 0},
+    }  # fmt: skip

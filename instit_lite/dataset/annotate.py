@@ -1,0 +1,173 @@
+"""Annotate one clip or picture of your own. In: a file, and where its instances are. Out: a folder with everything.
+
+Marked frames and a marked mp4, the INST-IT record, the audit. Offline the annotation is *measured from masks*; with an
+endpoint the three equations are asked, and every reply is kept beside the folder so that none is asked twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import supervision as sv
+
+from ..annotation.audit import AuditFinding, audit
+from ..annotation.client import PAPER_MODEL, Client
+from ..annotation.equations import annotate_clip, annotate_image, name_annotator
+from ..annotation.measured import measure_clip, measure_image
+from ..annotation.schema import MEASURED, ClipAnnotation, FrameAnnotation
+from ..errors import InstitError, NoInstances
+from ..marks.clip import Clip
+from ..marks.detections import check_instances
+from ..marks.draw import mark_clip
+from ..marks.images import write_jpeg
+from ..marks.instances import from_boxes, from_coco, from_palette_png, from_youtube_vis
+from ..marks.reader import read_clip
+from ..marks.style import get_style
+from ..marks.tracker import track
+from ..profiles import atomic_write_text
+from ..scenes.video import write_mp4
+from .records import image_record, save_records, video_record
+
+CARD = "annotation.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to annotate and how. At most one of `boxes`, `masks`, `coco`, `youtube_vis`; none of them for a video
+    means the motion tracker. `base_url` or `online` asks an endpoint instead of measuring the masks.
+    """
+
+    source: Path
+    out: Path
+    frames: int = 32
+    style: str = "video"
+    boxes: Path | None = None
+    masks: Path | None = None
+    coco: Path | None = None
+    youtube_vis: Path | None = None
+    max_instances: int = 6
+    online: bool = False
+    model: str = PAPER_MODEL
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What was written: number of frames, mark ids, who annotated, the audit's findings, the files."""
+
+    n_frames: int
+    mark_ids: list[int]
+    annotator: str
+    findings: list[AuditFinding]
+    files: list[Path]
+
+
+def annotate_file(request: Request) -> Annotated:
+    """Do everything for one file; the folder `request.out` appears whole or not at all.
+
+    Raises the typed errors of reading, marking and asking; `InstitError` where `out` holds something else.
+    """
+    out = Path(request.out)
+    get_style(request.style)
+    check_out(out)
+    clip, found = instances_of(request)
+    check_instances(found, clip.frames)
+    marked = mark_clip(clip.frames, found, request.style)
+    annotation = describe(request, clip, found, marked)
+    findings = audit(annotation, found, clip.frames.shape[1:3])
+    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        write_all(partial, out.name, clip, marked, annotation, findings)
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    ids = sorted({int(i) for d in found for i in d.tracker_id})
+    files = sorted(f for f in out.rglob("*") if f.is_file() and f.parent.name != "frames")
+    return Annotated(len(marked), ids, annotation.annotator, findings, [out / "frames", *files])
+
+
+def check_out(out: Path) -> None:
+    """Refuse to write over anything but an earlier result of this command."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / CARD).exists()):
+        raise InstitError("holds other files", path=out, cure="name a new or empty folder with --out")
+
+
+def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
+    """Read the clip, and find its instances where the request says they are."""
+    clip = read_clip(request.source, request.frames)
+    shape, still = clip.frames.shape[1:3], len(clip.frames) == 1
+    indices = None if still else clip.indices.tolist()
+    if request.boxes:
+        return clip, from_boxes(request.boxes, shape, indices)
+    if request.masks:
+        return clip, from_palette_png(request.masks, shape, indices)
+    if request.coco:
+        return clip, from_coco(request.coco, picture_in(request.coco, request.source), shape, renumber=True)
+    if request.youtube_vis:
+        return clip, from_youtube_vis(request.youtube_vis, None, shape, indices, renumber=True)
+    if still:
+        raise NoInstances("a single picture has no motion to find instances by", path=request.source,
+                          cure="give --boxes, --masks or --coco")  # fmt: skip
+    return track(request.source, request.frames, request.max_instances)
+
+
+def picture_in(coco: Path, source: Path) -> str | None:
+    """The picture's name where the COCO file knows it; None leaves the choice to a file with one picture."""
+    try:
+        names = {image.get("file_name") for image in json.loads(Path(coco).read_text(encoding="utf-8"))["images"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # from_coco says what is wrong with the file
+    return Path(source).name if Path(source).name in names else None
+
+
+def describe(request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray) -> ClipAnnotation:
+    """Measure the masks, or ask an endpoint by equations (1) to (3)."""
+    if not (request.online or request.base_url):
+        if len(marked) > 1:
+            return measure_clip(clip.frames, found, clip.timestamps)
+        told = measure_image(clip.frames[0], found[0])
+        return ClipAnnotation(frames=[told], video_level_caption=None, question_answer_pairs=[],
+                              annotator=MEASURED, model="")  # fmt: skip
+    ledger = request.out.with_name(f"{request.out.name}.ledger")
+    with Client.connect(request.base_url, request.model, ledger, online=request.online) as client:
+        if len(marked) > 1:
+            return annotate_clip(client, marked)
+        told = annotate_image(client, marked[0], "00001.jpg")
+        return ClipAnnotation(frames=[told], video_level_caption=None, question_answer_pairs=[],
+                              annotator=name_annotator(client), model=", ".join(client.models))  # fmt: skip
+
+
+def write_all(
+    folder: Path, name: str, clip: Clip, marked: np.ndarray, annotation: ClipAnnotation, findings: list[AuditFinding]
+) -> None:
+    """Write marked frames, marked mp4, record, audit and card into `folder`."""
+    for frame, told in zip(marked, annotation.frames):
+        write_jpeg(folder / "frames" / told.frame_name, frame)
+    if len(marked) > 1:
+        fps = float(np.clip(len(marked) / clip.duration, 1, 30)) if clip.duration else 8.0
+        write_mp4(folder / "marked.mp4", marked, fps)
+        record = video_record(1, f"{name}/frames", annotation)
+    else:
+        record = image_record(1, f"{name}/frames/{annotation.frames[0].frame_name}",
+                              without_change(annotation.frames[0]))  # fmt: skip
+    save_records(folder / "record.json", [record])
+    atomic_write_text(folder / "audit.json", json.dumps([asdict(f) for f in findings], indent=1) + "\n")
+    card = {
+        "source": Path(clip.source).name, "annotator": annotation.annotator, "model": annotation.model,
+        "frames": [{"timestamp": t, "index": int(i), "seconds": round(float(s), 3)}
+                   for t, (i, s) in enumerate(zip(clip.indices, clip.timestamps), start=1)],
+    }  # fmt: skip
+    atomic_write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
+
+
+def without_change(frame: FrameAnnotation) -> FrameAnnotation:
+    """A still's record has no place for a change; an endpoint may have told one all the same."""
+    return frame.model_copy(update={"temporal_change": None})

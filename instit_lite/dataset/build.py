@@ -1,0 +1,166 @@
+"""Build the mini dataset. In: a profile and a seed. Out: a folder of clips, marked frames, records and dialogues.
+
+The whole annotation road at a small size: scenes are filmed to real mp4, read back, marked, annotated by the three
+equations over real HTTP, written as INST-IT records and turned into dialogues. The annotator is *simulated*.
+
+    clips/000001.mp4  scenes/000001.json  videos_vpt/000001/00001.jpg  images_vpt/000001.jpg  general/000001.jpg
+    instit_video.json  instit_image.json  image_qa.json  dialogues.json  general.json  dataset.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..annotation.client import Client
+from ..annotation.equations import annotate_clip
+from ..annotation.schema import SIMULATED_MODEL
+from ..annotation.server import SimulatedServer, simulated_server
+from ..annotation.simulated import ErrorModel
+from ..errors import InstitError, RecordError
+from ..marks.draw import mark_clip
+from ..marks.images import write_jpeg
+from ..marks.instances import from_scene
+from ..marks.reader import read_clip
+from ..profiles import Profile, atomic_write_text
+from ..scenes.facts import scene_facts
+from ..scenes.sample import sample_scene
+from ..scenes.seeds import TRAIN_SEED
+from ..scenes.video import film, save_scene_json
+from ..scenes.world import Knobs
+from .choices import add_choices
+from .dialogues import Dialogue, dialogues_of, load_dialogues, qa_dialogue, save_dialogues
+from .records import load_records, save_records, video_record
+from .stills import build_general, build_image
+
+CLIPS = Knobs(occlusion=0.2)
+NATIVE_FRAMES = 24  # frames of a filmed clip, three seconds
+SEED_STEP = 100_000  # seeds kept for each part and each build seed
+CHOICE_SHARE = 0.2
+MANIFEST = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A built dataset: its folder, records, dialogues (INST-IT's and general ones), and how it was annotated.
+
+    `asked` and `reused`: replies over the wire and from the ledger; `quarantined`: items left out, and why.
+    """
+
+    folder: Path
+    videos: list[dict]
+    images: list[dict]
+    dialogues: list[Dialogue]
+    general: list[Dialogue]
+    annotator: str
+    asked: int
+    reused: int
+    quarantined: list[str]
+
+
+def build_micro(
+    profile: Profile, seed: int, out: str | Path, *, errors: ErrorModel = ErrorModel(),
+    say: Callable[[str], None] = print,
+) -> Dataset:  # fmt: skip
+    """Build the mini dataset of `profile` in the folder `out`, or load it where the same one is there already.
+
+    A killed build goes on: what the annotator answered is in `out/ledger` and is not asked again. An item that
+    fails is quarantined and named in the manifest. `errors` makes the simulated annotator careless.
+    """
+    out = Path(out)
+    identity = {"profile": asdict(profile), "seed": seed, "errors": asdict(errors), "format": 1}
+    if read_manifest(out).get("identity") == identity:
+        say(f"{out}: this dataset is built already")
+        return load_dataset(out)
+    out.mkdir(parents=True, exist_ok=True)
+    quarantined: list[str] = []
+    with annotator(out, seed, errors) as (server, client):
+        first = TRAIN_SEED + 10 * SEED_STEP * (seed % 10)
+        videos = [r for i, r in numbered(profile.n_clips, "clips", quarantined,
+                  lambda i: build_clip(i, first + i, out, server, client, profile.n_frames))]  # fmt: skip
+        stills = [r for i, r in numbered(profile.n_images, "images", quarantined,
+                  lambda i: build_image(i, first + SEED_STEP + i, out, server, client))]  # fmt: skip
+        counts = {"asked": client.asked, "reused": client.reused, "annotator": SIMULATED_MODEL}
+    general = [d for i, d in numbered(profile.n_general, "general pictures", quarantined,
+               lambda i: build_general(i, first + 2 * SEED_STEP + i, out))]  # fmt: skip
+    images, image_qa = [record for record, _ in stills], [pairs for _, pairs in stills]
+    dialogues = dialogues_of([*videos, *images])
+    dialogues += [qa_dialogue(r["image_path"], pairs, f"image-{r['image_id']}-qa")
+                  for r, pairs in zip(images, image_qa) if pairs]  # fmt: skip
+    save_records(out / "instit_video.json", videos)
+    save_records(out / "instit_image.json", images)
+    atomic_write_text(out / "image_qa.json", json.dumps({r["image_id"]: p for r, p in zip(images, image_qa)}))
+    save_dialogues(out / "dialogues.json", add_choices(dialogues, CHOICE_SHARE, seed))
+    save_dialogues(out / "general.json", add_choices(general, CHOICE_SHARE, seed))
+    manifest = {"identity": identity, **counts, "quarantined": quarantined}
+    atomic_write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    return load_dataset(out)
+
+
+def load_dataset(folder: str | Path) -> Dataset:
+    """Load a built dataset; raises `RecordError` where the folder holds none, or not a whole one."""
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if not manifest:
+        raise RecordError("no built dataset here", path=folder, cure="run `instit-lite build`, or notebook 03")
+    videos, _ = load_records(folder / "instit_video.json")
+    images, _ = load_records(folder / "instit_image.json")
+    return Dataset(
+        folder, videos, images, load_dialogues(folder / "dialogues.json"), load_dialogues(folder / "general.json"),
+        manifest["annotator"], manifest["asked"], manifest["reused"], manifest["quarantined"],
+    )  # fmt: skip
+
+
+def read_manifest(folder: Path) -> dict:
+    """Return the manifest, written last; an empty one where there is none or it is damaged."""
+    try:
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+@contextmanager
+def annotator(out: Path, seed: int, errors: ErrorModel) -> Iterator[tuple[SimulatedServer, Client]]:
+    """The simulated annotator behind real HTTP, and a client whose ledger lives in the dataset's folder."""
+    with simulated_server(seed, errors) as server:
+        with Client.connect(server.base_url, SIMULATED_MODEL, out / "ledger", api_key="none") as client:
+            yield server, client
+
+
+def numbered(count: int, what: str, quarantined: list[str], make: Callable[[int], object]) -> list[tuple[int, object]]:
+    """Make items 1 to `count` with a progress bar; an item that fails is quarantined and the rest goes on."""
+    made = []
+    for i in tqdm(range(1, count + 1), desc=what, mininterval=2):
+        try:
+            made.append((i, make(i)))
+        except InstitError as problem:
+            quarantined.append(f"{what} {i}: {problem}")
+    if count and not made:
+        raise RecordError(f"all {count} {what} failed, the first so: {quarantined[0]}", cure="mend that first")
+    return made
+
+
+def build_clip(
+    number: int, seed: int, out: Path, server: SimulatedServer, client: Client, n_frames: int
+) -> dict:
+    """Film, read back, mark and annotate one clip; return its INST-IT video record."""
+    scene, name = sample_scene(seed, CLIPS), f"{number:06d}"
+    path = out / "clips" / f"{name}.mp4"
+    if not path.exists():
+        film(scene, path, n_native=NATIVE_FRAMES)
+    save_scene_json(scene, out / "scenes" / f"{name}.json")
+    clip = read_clip(path, n_frames)
+    marked = mark_clip(clip.frames, from_scene(scene, clip), style="micro")
+    for frame, facts in zip(marked, scene_facts(scene, clip.clock)):
+        server.know_frame(frame, facts)
+    annotation = annotate_clip(client, marked)
+    folder = f"videos_vpt/{name}"
+    for frame, told in zip(marked, annotation.frames):
+        write_jpeg(out / folder / told.frame_name, frame)
+    return video_record(number, folder, annotation)

@@ -1,0 +1,135 @@
+"""Let the model answer. In: a base and bench items. Out: one text per item, by the model's own `generate()`.
+
+Prompts come from the collator, so a question looks as it did in training. The visual tokens are made here, in
+INST-IT's order, and handed to `generate` as `mm_encoder_outputs`, which it passes on at prefill only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import GenerationConfig
+
+from ..model.load import Base
+from ..model.tokenizer import tidy
+from ..model.visual import encode_frames, mm_outputs
+from ..training.collator import prompt_ids
+from .bench import BenchItem
+from .score import UNFINISHED
+
+MAX_NEW_TOKENS = 12  # the longest right answer, "a small red triangle", has four words
+
+
+def answer_items(
+    base: Base,
+    items: Sequence[BenchItem],
+    batch: int = 64,
+    blind: bool = False,
+    progress: bool = True,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    known: dict[str, str] | None = None,
+    keep: Callable[[list[BenchItem], list[str]], None] | None = None,
+) -> list[str]:
+    """Answer each item greedily; the answers are in the order of `items` and do not depend on `batch`.
+
+    `blind` leaves the picture out of the prompt: what a model knows without looking. An answer that the model
+    did not end itself within `max_new_tokens` ends in `UNFINISHED`. `known` holds answers of an earlier,
+    killed run by `item.key`, which are not asked again; `keep(items, answers)` is called after each batch.
+    """
+    known = known or {}
+    answers: list[str | None] = [known.get(item.key) for item in items]
+    asked = {i: tokens_of(base, items[i], blind) for i, answer in enumerate(answers) if answer is None}
+    was_training = base.model.training
+    base.model.eval()
+    try:
+        done = len(items) - len(asked)
+        with tqdm(total=len(items), initial=done, disable=not progress, unit="answer") as bar:
+            for rows in batches(items, asked, batch):
+                shown = [items[i] for i in rows]
+                texts = answer_batch(base, shown, [asked[i] for i in rows], blind, max_new_tokens)
+                for i, text in zip(rows, texts):
+                    answers[i] = text
+                if keep is not None:
+                    keep(shown, texts)
+                bar.update(len(rows))
+    finally:
+        base.model.train(was_training)
+    return answers
+
+
+def kind_of(item: BenchItem, blind: bool) -> str:
+    """What the collator calls an item: "image", "video" or, without its picture, "text"."""
+    return "text" if blind else "video" if item.split == "video" else "image"
+
+
+def tokens_of(base: Base, item: BenchItem, blind: bool) -> list[int]:
+    """The prompt's ids, exactly as in training."""
+    kind = kind_of(item, blind)
+    return prompt_ids(base, kind, 0 if blind else len(item.frames), item.prompt)
+
+
+def batches(items: Sequence[BenchItem], asked: dict[int, list[int]], size: int) -> list[list[int]]:
+    """Places of the items in batches: like frames in one batch, prompts of like length together."""
+    groups: dict[tuple, list[int]] = {}
+    for i in asked:
+        groups.setdefault((items[i].split == "video", items[i].frames.shape), []).append(i)
+    found = []
+    for rows in groups.values():
+        rows.sort(key=lambda i: len(asked[i]))
+        found += [rows[k : k + size] for k in range(0, len(rows), size)]
+    return found
+
+
+@torch.inference_mode()
+def answer_batch(
+    base: Base, items: list[BenchItem], prompts: list[list[int]], blind: bool, max_new_tokens: int
+) -> list[str]:
+    """Answer one batch of like items."""
+    model = base.model
+    ids, mask = pad_left(prompts, base.tokenizer.pad_token_id, model.device)
+    ends = end_tokens(base)
+    greedy = GenerationConfig(
+        do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, eos_token_id=ends,
+        pad_token_id=base.tokenizer.pad_token_id, bos_token_id=base.tokenizer.bos_token_id,
+    )  # fmt: skip
+    seen = {} if blind else {"mm_encoder_outputs": visual_outputs(base, items)}
+    rows = model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy, **seen)
+    return [read_answer(base, row, ends) for row in rows[:, ids.shape[1] :].tolist()]
+
+
+def visual_outputs(base: Base, items: list[BenchItem]) -> dict:
+    """Visual tokens of like items: whole grids for images, pooled ones for videos."""
+    video = items[0].split == "video"
+    pixels = base.pixels(np.concatenate([item.frames for item in items]))
+    weight = base.model.get_input_embeddings().weight
+    pixels = pixels.to(weight.device, weight.dtype)
+    tokens = encode_frames(base.model, pixels, pooled=video)  # [items * F, n, d]
+    clips = list(tokens.split([len(item.frames) for item in items]))
+    return mm_outputs(videos=clips) if video else mm_outputs(images=list(tokens))
+
+
+def pad_left(prompts: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask, each int64 [B, S]; padding stands left, so that every row goes on at its own end."""
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad, device=device)
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt, device=device)
+        mask[row, width - len(prompt) :] = 1
+    return ids, mask
+
+
+def end_tokens(base: Base) -> list[int]:
+    """The ids that end an answer: the tokenizer's, and the template's where that is another."""
+    return sorted({base.tokenizer.eos_token_id, base.ids(base.template.end)[-1]})
+
+
+def read_answer(base: Base, row: list[int], ends: list[int]) -> str:
+    """New tokens up to the end token, as text; `UNFINISHED` is added where there is no end token."""
+    stop = next((i for i, token in enumerate(row) if token in ends), None)
+    text = base.tokenizer.decode(row[:stop], skip_special_tokens=True).strip()
+    text = tidy(text) if base.template.name == "micro" else text
+    return text if stop is not None else f"{text} {UNFINISHED}"

@@ -1,0 +1,122 @@
+"""Set-of-Marks on frames. In: frames, instances, a style's name. Out: marked copies, and where the marks are.
+
+Every instance bears its id, the same in all frames (paper A.1). Pillow draws the digits, once for each id and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import supervision as sv
+from PIL import Image, ImageDraw
+
+from ..errors import MaskMismatch
+from .detections import check_frame
+from .field import Field
+from .placement import Anchor, leader_pixels, place_in
+from .style import STYLES, Style, box_size, cap_height, get_style, id_colour, patch
+
+__all__ = ["STYLES", "Style", "draw_marks", "get_style", "mark_clip"]
+
+WIDE_CONTOUR = 480  # short side from which an opaque contour is two pixels wide
+
+
+def draw_marks(
+    frame: np.ndarray,
+    detections: sv.Detections,
+    style: str = "video",
+    previous: Mapping[int, Anchor] | None = None,
+) -> tuple[np.ndarray, dict[int, Anchor]]:
+    """Mark every instance of a frame, uint8 [H, W, 3] RGB; return a marked copy and the anchors by mark id.
+
+    `previous` is the anchors of the frame before, which keeps marks steady. A frame without instances is copied.
+    Raises `MaskMismatch` where frame or detections are not what they should be, `InstitError` for an unknown style.
+    """
+    look = get_style(style)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise MaskMismatch(
+            f"a frame is {frame.dtype} of shape {frame.shape}", cure="give uint8 [height, width, 3] in RGB"
+        )
+    marked = np.array(frame, order="C")
+    if not len(detections):
+        return marked, {}
+    shape = frame.shape[:2]
+    check_frame(detections, shape, 1)
+    ids = [int(i) for i in detections.tracker_id]
+    field = Field(detections.mask, detections.tracker_id)
+    anchors = place_in(field, {i: box_size(look, str(i), shape) for i in ids}, previous)
+    for mark_id, mask, window in zip(ids, detections.mask, field.windows):
+        if window is not None and look.contour_alpha:
+            draw_region(marked[window], mask[window], id_colour(look, mark_id), look, min(shape))
+    for anchor in anchors.values():
+        if anchor.leader is not None:
+            draw_leader(marked, anchor, look)
+    for mark_id, anchor in anchors.items():
+        keep, add = patch(look, str(mark_id), shape)
+        marked[anchor.window] = (marked[anchor.window] * keep + add).astype(np.uint8)
+    return marked, anchors
+
+
+def mark_clip(frames: np.ndarray, detections: Sequence[sv.Detections], style: str = "video") -> np.ndarray:
+    """Mark a clip, uint8 [T, H, W, 3], with one `Detections` per frame; return a marked copy of the same shape.
+
+    Marks keep their place within their instance from frame to frame.
+    """
+    if len(frames) != len(detections):
+        raise MaskMismatch(
+            f"there are instances for {len(detections)} frames, and the clip has {len(frames)}",
+            cure="read the masks with the clip's indices",
+        )
+    marked, anchors = np.empty_like(frames), {}
+    for t, (frame, found) in enumerate(zip(frames, detections)):
+        marked[t], anchors = draw_marks(frame, found, style, anchors)
+    return marked
+
+
+def draw_region(
+    part: np.ndarray, inside: np.ndarray, colour: tuple[int, int, int], style: Style, short: int
+) -> None:
+    """Tint an instance and draw its contour just inside its edge; writes to `part`.
+
+    `part` uint8 [h, w, 3] and the mask `inside` bool [h, w] are cut to the instance's box; `short` is the frame's
+    short side in pixels, which decides between a contour of one and of two pixels.
+    """
+    if style.fill_alpha:
+        picture = Image.fromarray(part)
+        share = inside.view(np.uint8) * np.uint8(round(255 * style.fill_alpha))
+        picture.paste(colour, (0, 0), Image.fromarray(share))
+        part[:] = np.asarray(picture)
+    core = erode(inside)
+    if style.contour_alpha == 1 and short >= WIDE_CONTOUR:
+        core = erode(core)
+    y, x = np.divmod(np.flatnonzero(inside & ~core), inside.shape[1])
+    mixed = part[y, x] * (1 - style.contour_alpha) + np.multiply(colour, style.contour_alpha)
+    part[y, x] = (mixed + 0.5).astype(np.uint8)
+
+
+def erode(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of a mask, bool [h, w], whose four neighbours belong to it too; outside counts as out."""
+    inner = np.zeros_like(mask)
+    core = mask[1:-1, 1:-1] & mask[:-2, 1:-1]
+    core &= mask[2:, 1:-1]
+    core &= mask[1:-1, :-2]
+    inner[1:-1, 1:-1] = core & mask[1:-1, 2:]
+    return inner
+
+
+def draw_leader(frame: np.ndarray, anchor: Anchor, style: Style) -> None:
+    """Draw the line from a mark's box to its instance, in the box's colour with a rim of the ink, and a dot."""
+    x, y = leader_pixels(anchor)
+    cap = cap_height(style, frame.shape[:2])
+    core, rim = max(1, round(cap / 9) - 1), 2 * (cap >= 9)
+    reach = core + rim + 1
+    y0, x0 = max(0, y.min() - reach), max(0, x.min() - reach)
+    part = frame[y0 : y.max() + reach + 1, x0 : x.max() + reach + 1]
+    picture = Image.fromarray(part)
+    pen = ImageDraw.Draw(picture)
+    start, end = ((int(x[k] - x0), int(y[k] - y0)) for k in (0, -1))
+    for width, colour in ((core + rim, style.ink), (core, style.box)):
+        pen.line((start, end), fill=colour, width=width)
+        pen.circle(end, width / 2 + 1, fill=colour)
+    part[:] = np.asarray(picture)

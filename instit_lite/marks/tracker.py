@@ -1,0 +1,86 @@
+"""Find what moves. In: a clip filmed by a fixed camera. Out: the sampled `Clip` and the instances in its frames.
+
+Offline: all frames are looked at, small, before any is answered. Nothing is known of people or balls; an instance is
+what moves on its own against a still background at least for a while.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import supervision as sv
+from PIL import Image
+
+from ..errors import NoInstances
+from .clip import Clip
+from .detections import from_masks
+from .reader import read_clip
+from .tracking.blobs import WORTH, find_pieces, gather_things, link
+from .tracking.camera import Canvas, lay_out
+from .tracking.ground import cut_out, learn_ground
+from .tracking.layers import find_path, learn_thing, share_out
+
+SIDE = 320  # pixels of the longest side while tracking
+MOST_FRAMES = 400  # frames looked at
+
+
+def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tuple[Clip, list[sv.Detections]]:
+    """Find the moving things of a clip and follow them.
+
+    Returns the clip as `read_clip` samples it, and for each of its frames the detections, `mask` bool [n, H, W],
+    `tracker_id` from 1, the instance most seen first. Raises `NoInstances` where nothing moves, where there are
+    fewer than 3 frames, or where the camera travels; `UnreadableInput` as `read_clip` does.
+    """
+    clip = read_clip(path, max_frames)
+    looked, frames = read_small(path, clip)
+    try:
+        canvas = lay_out(frames)
+    except NoInstances as problem:
+        raise NoInstances(problem.reason, path=path, cure=problem.cure) from None
+    masks = cut_out(canvas, learn_ground(canvas))
+    pieces = [find_pieces(f, m, t) for t, (f, m) in enumerate(zip(canvas.frames, masks))]
+    things = [learn_thing(t) for t in gather_things(link(pieces), max_instances, WORTH * masks[0].size)]
+    paths = [find_path(canvas.frames, masks, things, k) for k in range(len(things))]
+    shape = clip.frames.shape[1:3]
+    found = []
+    for t in np.searchsorted(looked, clip.indices):
+        shared = share_out(canvas.frames[t], masks[t], things, [p[t] for p in paths])
+        found.append(enlarge(shared, canvas, int(t), frames.shape[1:3], shape))
+    if not any(found):
+        raise NoInstances("nothing moves in it", path=path, cure="give masks or boxes")
+    return clip, [from_masks(masks, shape) for masks in number(found)]
+
+
+def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """Read the clip densely: the places of the frames in the source, int [N], and the frames, uint8 [N, h, w, 3]."""
+    dense = read_clip(path, MOST_FRAMES)
+    height, width = clip.frames.shape[1:3]
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(round(width * scale), 8), max(round(height * scale), 8)
+    looked, first = np.unique(np.r_[dense.indices, clip.indices], return_index=True)
+    both = [*dense.frames, *clip.frames]
+    return looked, np.stack([np.asarray(Image.fromarray(both[i]).resize(size, Image.Resampling.BOX)) for i in first])
+
+
+def enlarge(
+    shared: dict[int, np.ndarray], canvas: Canvas, t: int, small: tuple[int, int], shape: tuple[int, int]
+) -> dict[int, np.ndarray]:
+    """Bring masks from the canvas to the full-size frame, bool [H, W]; no pixel belongs to two."""
+    soft = {}
+    for k, mask in shared.items():
+        picture = Image.fromarray(np.asarray(canvas.to_frame(mask.astype(np.float32), t, small), np.float32))
+        soft[k] = np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BICUBIC))
+    top = np.max(list(soft.values()), axis=0) if soft else None
+    masks = {k: (s >= 0.5) & (s == top) for k, s in soft.items()}
+    return {k: m for k, m in masks.items() if m.any()}
+
+
+def number(found: list[dict[int, np.ndarray]]) -> list[dict[int, np.ndarray]]:
+    """Number things 1, 2, … by how much of them is seen over all frames."""
+    seen: dict[int, float] = {}
+    for masks in found:
+        for k, mask in masks.items():
+            seen[k] = seen.get(k, 0) + float(np.sqrt(mask.sum()))
+    ids = {k: i for i, k in enumerate(sorted(seen, key=lambda k: -seen[k]), start=1)}
+    return [{ids[k]: mask for k, mask in masks.items()} for masks in found]

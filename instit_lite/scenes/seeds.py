@@ -1,0 +1,17 @@
+"""Which seeds belong to whom. In: nothing. Out: the first seeds of the training and the bench scenes.
+
+A scene is its seed: a bench is unseen as long as nobody trained on its seeds. The ranges never meet:
+
+| range | who |
+|---|---|
+| 0 to under 1,000,000 | the base's pretraining (`make pretrain`: 48,000 rows, 72,000 pictures) |
+| `TRAIN_SEED` up | scenes of the mini dataset and the general pictures mixed into the SFT |
+| `BENCH_SEED` up | scenes of the bench; one bench takes `BENCH_SPAN` seeds, so bench k starts k spans later |
+| 100,000,000 up | the tower's reading phase (43,200 pictures); 1,000,000,000 up: its own check |
+"""
+
+from __future__ import annotations
+
+TRAIN_SEED = 1_000_000
+BENCH_SEED = 9_000_000
+BENCH_SPAN = 1_000_000

@@ -1,0 +1,206 @@
+"""The client against a server that fails on request: one typed error each, and no answer asked for twice."""
+
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from annotation_world import know, make_clip
+
+from instit_lite.annotation.client import Client
+from instit_lite.annotation.endpoint import LOOPBACK_KEY, choose_address, is_loopback, place_of_address
+from instit_lite.annotation.equations import annotate_image
+from instit_lite.annotation.ledger import Ledger
+from instit_lite.annotation.replies import read_reply
+from instit_lite.annotation.schema import VideoReply
+from instit_lite.annotation.server import simulated_server
+from instit_lite.errors import EndpointError, InstitError, OfflineRefused, ReplyError
+
+KEY = "sk-test-canary-0123456789"
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_clip(3, count=1, side=48)
+
+
+@pytest.fixture()
+def server(world):
+    with simulated_server() as running:
+        know(running, world[0], world[1])
+        yield running
+
+
+def connect(server, ledger=None, **settings):
+    return Client.connect(server.base_url, ledger=ledger, **{"timeout": 5.0, "backoff": 0.001, **settings})
+
+
+@pytest.mark.parametrize("faults", (["429"], ["500", "500"], ["drop"], ["hang"], ["html"], ["not-json"], ["empty"]))
+def test_a_fault_that_passes_ends_in_an_answer(server, world, faults):
+    server.fail(faults)
+    with connect(server, timeout=0.5 if "hang" in faults else 5.0) as client:
+        assert annotate_image(client, world[0][0], "a.jpg").instances
+    assert server.calls == len(faults) + 1
+
+
+@pytest.mark.parametrize(
+    "fault, error, calls, word",
+    (
+        ("401", EndpointError, 1, "key"),
+        ("429", EndpointError, 3, "429"),
+        ("500", EndpointError, 3, "500"),
+        ("hang", EndpointError, 3, "did not answer"),
+        ("drop", EndpointError, 3, "reached"),
+        ("html", EndpointError, 2, "not an API reply"),
+        ("truncated", ReplyError, 1, "cut short"),
+        ("refusal", ReplyError, 1, "refused"),
+        ("not-json", ReplyError, 2, "schema"),
+        ("not-schema", ReplyError, 2, "schema"),
+        ("empty", ReplyError, 2, "empty"),
+    ),
+)
+def test_a_lasting_fault_ends_in_one_typed_error(server, world, fault, error, calls, word):
+    server.fail([fault] * 9)
+    with connect(server, retries=2, timeout=0.3 if fault == "hang" else 5.0) as client:
+        with pytest.raises(error) as caught:
+            annotate_image(client, world[0][0], "a.jpg")
+    assert server.calls == calls
+    assert word in caught.value.reason and caught.value.cure and caught.value.path == server.base_url
+
+
+def test_a_wrong_key_is_named_and_never_shown(world):
+    with simulated_server(key="the-right-one") as server:
+        know(server, world[0], world[1])
+        with pytest.raises(EndpointError, match="refuses the key") as caught:
+            annotate_image(connect(server, api_key=KEY), world[0][0], "a.jpg")
+        assert KEY not in str(caught.value) and caught.value.__cause__ is None
+        assert server.calls == 0
+        assert annotate_image(connect(server, api_key="the-right-one"), world[0][0], "a.jpg").instances
+
+
+def test_a_server_that_is_gone_is_said_to_be_unreachable(world):
+    with simulated_server() as server:
+        address = server.base_url
+    with pytest.raises(EndpointError, match="cannot be reached") as caught:
+        annotate_image(Client.connect(address, backoff=0.001, retries=1), world[0][0], "a.jpg")
+    assert caught.value.path == address
+
+
+def test_an_unknown_picture_is_refused_with_the_reason(server):
+    with pytest.raises(EndpointError, match="does not know this picture"):
+        annotate_image(connect(server), np.zeros((8, 8, 3), np.uint8), "a.jpg")
+    assert server.calls == 1
+
+
+@pytest.mark.parametrize(
+    "address", ("https://api.openai.com/v1", "http://10.0.0.7:8000/v1", "http://127.0.0.1.evil.org/v1")
+)
+def test_nothing_leaves_the_machine_without_the_switch(address):
+    with pytest.raises(OfflineRefused, match="outside this machine"):
+        Client.connect(address, api_key=KEY)
+
+
+def test_the_default_address_is_not_this_machine(monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(OfflineRefused):
+        Client.connect(api_key=KEY)
+
+
+@pytest.mark.parametrize("key", (None, "", "  "))
+def test_an_online_endpoint_needs_a_key(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", "") if key is None else None
+    with pytest.raises(OfflineRefused, match="no API key"):
+        Client.connect("https://api.openai.com/v1", online=True, api_key=key)
+
+
+@pytest.mark.parametrize("key", ("sk-a b", "sk-a\nb", "sk-ä"))
+def test_a_key_that_cannot_be_sent_is_refused_unshown(key):
+    with pytest.raises(EndpointError) as caught:
+        Client.connect("https://api.openai.com/v1", online=True, api_key=key)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ("api.example.org/v1", "ftp://127.0.0.1/v1", "http://127.0.0.1:port/v1", "http://")
+)
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(EndpointError, match="not an http address"):
+        choose_address(address, online=True)
+
+
+def test_loopback_is_told_by_the_host_alone():
+    assert all(map(is_loopback, ("http://127.0.0.1:1/v1", "http://localhost/v1", "http://[::1]:9/v1")))
+    assert place_of_address("http://127.0.0.1:5/v1") == place_of_address("http://localhost:6/v1")
+    assert "secret" not in place_of_address("https://user:secret@api.example.org/v1")
+
+
+def test_a_proxy_in_the_environment_does_not_break_loopback(server, world, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert annotate_image(connect(server), world[0][0], "a.jpg").instances
+
+
+def test_a_second_run_asks_nothing(server, world, tmp_path):
+    path = tmp_path / "calls" / "ledger.jsonl"
+    first = connect(server, path, api_key=KEY)
+    told = annotate_image(first, world[0][0], "a.jpg")
+    again = connect(server, path)
+    assert annotate_image(again, world[0][0], "a.jpg") == told
+    assert (first.asked, first.reused, again.asked, again.reused) == (1, 0, 0, 1)
+    assert server.calls == 1
+    assert KEY not in path.read_text() and stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_another_model_picture_or_option_is_another_question(server, world, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    annotate_image(connect(server, ledger), world[0][0], "a.jpg")
+    other = connect(server, ledger, model="another")
+    annotate_image(other, world[0][0], "a.jpg")
+    warmer = connect(server, ledger, temperature=1.0)
+    annotate_image(warmer, world[0][0], "a.jpg")
+    assert other.asked == warmer.asked == 1
+    assert len(ledger.bodies) == 3
+
+
+@pytest.mark.parametrize("fault", ("refusal", "truncated", "not-schema", "html"))
+def test_an_unusable_reply_is_kept_and_asked_again_next_time(server, world, tmp_path, fault):
+    path = tmp_path / "ledger.jsonl"
+    server.fail([fault] * 2)
+    with pytest.raises(InstitError):
+        annotate_image(connect(server, path, reasks=1), world[0][0], "a.jpg")
+    assert path.read_text().count('"body"') >= 1
+    server.faults.clear()
+    client = connect(server, path)
+    assert annotate_image(client, world[0][0], "a.jpg").instances
+    assert (client.asked, client.reused) == (1, 0)
+
+
+def test_an_attempt_without_a_reply_is_noted(server, world, tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    server.fail(["500"])
+    client = connect(server, path)
+    annotate_image(client, world[0][0], "a.jpg")
+    assert client.retried == 1 and "HTTP 500" in path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "content", ('```json\n{"video_level_caption": "a"}\n```', '<think>so</think>{"video_level_caption": "a"}')
+)
+def test_json_is_found_in_fences_and_after_thoughts(content):
+    body = json.dumps({"model": "m", "choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+    reply = read_reply(body, "video_summary", VideoReply)
+    assert (reply.parsed.video_level_caption, reply.model, reply.prompt_tokens) == ("a", "m", 0)
+
+
+@pytest.mark.parametrize(
+    "body", ('{"error": {}}', '{"choices": null}', '{"choices": []}', "", "[]", '{"choices": [1]}')
+)
+def test_a_body_that_is_no_reply_is_an_endpoint_error(body):
+    with pytest.raises(EndpointError, match="not an API reply"):
+        read_reply(body, "video_summary", VideoReply)
+
+
+def test_a_loopback_endpoint_needs_no_key(server, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert connect(server).api.api_key == LOOPBACK_KEY
