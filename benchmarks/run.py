@@ -1,7 +1,8 @@
-"""Run the benchmarks. In: the files beside this one. Out: tables on the screen and in build/results/bench_*.json.
+"""Run the benchmarks. In: the files beside this one. Out: tables on the screen and in
+build/results/bench_*.json.
 
-A benchmark is a file here with `tables(quick: bool)`, which yields (name, table); a table is a dict with "title",
-"columns", "rows" and "note".
+A benchmark is a file here with `tables(quick: bool)`, which yields (name, table); a table is a dict with
+"title", "columns", "rows" and "note".
 """
 
 from __future__ import annotations

@@ -64,16 +64,16 @@ class AuditFinding:
 def audit(
     annotation: ClipAnnotation, detections: Sequence[sv.Detections], frame_shape: tuple[int, ...]
 ) -> list[AuditFinding]:
-    """Check an annotation against the masks, one `Detections` per frame of `frame_shape` (height, width, …).
+    """Check an annotation against the masks, one `Detections` per frame of (height, width).
 
-    Raises `MaskMismatch` where a mask has another size. An empty list means that nothing contradicts the masks,
-    not that everything said is true: a mask knows no colours and no names.
+    Raises `MaskMismatch` where a mask has another size. An empty list means that nothing contradicts the
+    masks, not that everything said is true: a mask knows no colours and no names.
     """
     for found in detections:
         if len(found) and tuple(found.mask.shape[1:]) != tuple(frame_shape[:2]):
-            h, w = found.mask.shape[1:]
-            raise MaskMismatch(f"a mask is {w}x{h} pixels, and the frames are {frame_shape[1]}x{frame_shape[0]}",
-                               cure="audit with the masks of these frames")  # fmt: skip
+            (h, w), (height, width) = found.mask.shape[1:], frame_shape[:2]
+            reason = f"a mask is {w}x{h} pixels, and the frames are {width}x{height}"
+            raise MaskMismatch(reason, cure="audit with the masks of these frames")
     regions = [measure_regions(found) for found in detections]
     everyone = {i for found in regions for i in found}
     findings = check_frames_present(annotation.frames, len(regions))
@@ -120,11 +120,11 @@ def check_frame(
             findings.append(AuditFinding("first change", t, None, "nothing comes before the first frame"))
         return findings
     if change is None:
-        findings.append(AuditFinding("no change text", t, None, "temporal_change is null after the first frame"))
+        findings.append(AuditFinding("no change text", t, None, "is null after the first frame"))
         return findings
     for i in ids_in(change):
         if i in everyone and i not in now and i not in before:
-            findings.append(AuditFinding("not visible", t, i, "is said to change, with no mask here or before"))
+            findings.append(AuditFinding("not visible", t, i, "is said to change and has no mask"))
     for claim in change_claims(change):
         findings += check_change(claim, t, before.get(claim.mark_id), now.get(claim.mark_id))
     return findings + check_missed(change, t, before, now)
@@ -144,11 +144,12 @@ def check_places(frame: FrameAnnotation, now: Regions) -> list[AuditFinding]:
 
 
 def far_apart(said: str, measured: str) -> bool:
-    """Tell whether two cells differ by more than one; "left" alone says nothing of the row, "top" of the column."""
+    """Tell whether two cells differ by more than one; "left" alone tells no row, "top" alone no column."""
     row, column = divmod(PLACES.index(measured), 3)
     rows, columns = {"top": 0, "bottom": 2}, {"left": 0, "right": 2}
     words = said.split()
-    off = [abs(rows[w] - row) for w in words if w in rows] + [abs(columns[w] - column) for w in words if w in columns]
+    off = [abs(rows[w] - row) for w in words if w in rows]
+    off += [abs(columns[w] - column) for w in words if w in columns]
     return max(off, default=0) > 1
 
 
@@ -169,7 +170,7 @@ def check_change(claim: Claim, t: int, before: Region | None, now: Region | None
 
 
 def shifts(before: Region, now: Region, way: str) -> list[float]:
-    """How far the middle and the two edges of a mask went that way: what is covered hides one edge, not both."""
+    """How far the middle and both edges of a mask went that way: what covers it hides one edge, not both."""
     across = way in ("left", "right")
     names = ("x", "left", "right") if across else ("y", "top", "bottom")
     sign = 1 if way in ("right", "down") else -1
@@ -183,10 +184,10 @@ def check_missed(change: str, t: int, before: Regions, now: Regions) -> list[Aud
         old, new = before.get(i), now.get(i)
         if old is None or new is None:
             what = "comes into view" if old is None else "goes out of view"
-            findings.append(AuditFinding("missed change", t, i, f"{what}, and the change text does not say so"))
+            findings.append(AuditFinding("missed change", t, i, f"{what}, which the text does not tell"))
         elif max(abs(new.x - old.x), abs(new.y - old.y)) > PLAIN_SHIFT:
             if min(old.area, new.area) > SAME_AREA * max(old.area, new.area):
-                findings.append(AuditFinding("missed change", t, i, "moves far, and the change text does not say so"))
+                findings.append(AuditFinding("missed change", t, i, "moves far, which is not told"))
     return findings
 
 

@@ -19,12 +19,13 @@ ABSENT = re.compile(
     re.IGNORECASE,
 )
 SUBJECT = (
-    r"\[(\d{1,4})\]\s+(?:(?:has|have|is|are|then|slowly|quickly|slightly|now|also|just|start(?:s|ed)|beg[ai]ns?|"
-    r"begun|to)\s+)*"
+    r"\[(\d{1,4})\]\s+(?:(?:has|have|is|are|then|slowly|quickly|slightly|now|also|just|start(?:s|ed)|"
+    r"beg[ai]ns?|begun|to)\s+)*"
 )
 MOTION = re.compile(
     SUBJECT + r"(?:mov|shift|slid|drift|roll|run|walk|head|step|travel|turn(?= to)|glid)\w*\s+"
-    r"(?:(?:slightly|further|slowly|quickly|straight|a bit|over)\s+)*(?:(?:to|towards?)\s+)?(?:(?:the|its)\s+)?"
+    r"(?:(?:slightly|further|slowly|quickly|straight|a bit|over)\s+)*"
+    r"(?:(?:to|towards?)\s+)?(?:(?:the|its)\s+)?"
     r"(left|right|up|down)(?:wards?)?\b(?!\s+(?:of|side|arm|hand|leg|foot|edge|corner))",
     re.IGNORECASE,
 )

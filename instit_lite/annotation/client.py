@@ -1,4 +1,4 @@
-"""The annotation client. In: a prompt and marked pictures. Out: a parsed reply, kept in the ledger as it arrives.
+"""The annotation client. In: a prompt and marked pictures. Out: a parsed reply, also kept in the ledger.
 
 The real `openai` client posts to any OpenAI-compatible endpoint. Its own retries are off: they would be
 invisible to the ledger, and would repeat what no repeat can mend.
@@ -59,9 +59,10 @@ class Client:
     ) -> Client:  # fmt: skip
         """Prepare a client; nothing is sent yet.
 
-        `base_url` falls back to `$OPENAI_BASE_URL` and then to OpenAI, `api_key` to `$OPENAI_API_KEY`. `settings`:
-        `timeout` seconds per call in all, `retries` after 429, 5xx, timeouts and lost connections, `backoff`
-        seconds before the first of them, `reasks` after a reply that does not fit, `temperature`, `max_tokens`.
+        `base_url` falls back to `$OPENAI_BASE_URL` and then to OpenAI, `api_key` to `$OPENAI_API_KEY`.
+        `settings`: `timeout` seconds per call in all, `retries` after 429, 5xx, timeouts, lost connections,
+        `backoff` seconds before the first of them, `reasks` after a reply that does not fit, `temperature`,
+        `max_tokens`.
         Raises `OfflineRefused` for an address elsewhere without `online=True`, or without a key.
         """
         import openai
@@ -79,7 +80,8 @@ class Client:
     def ask(self, kind: str, system: str, content: str | Sequence[str | Picture], schema: type[Form]) -> Form:
         """Ask once, or take the reply from the ledger; `kind` names the stage and the schema on the wire.
 
-        Raises `EndpointError` (down, wrong key, HTTP failure) or `ReplyError` (refused, cut short, not the schema).
+        Raises `EndpointError` (down, wrong key, HTTP failure) or `ReplyError` (refused, cut short, not the
+        schema).
         """
         parts = [content] if isinstance(content, str) else list(content)
         key = ledger_key(self.identity(kind, system, parts, schema))
@@ -91,7 +93,7 @@ class Client:
         return reply.parsed
 
     def identity(self, kind: str, system: str, parts: list[str | Picture], schema: type[BaseModel]) -> dict:
-        """Everything that a reply depends on: endpoint, model, options, words, the pictures' bytes, schema."""
+        """Everything that a reply depends on: endpoint, model, options, words, pictures, schema."""
         said = [part if isinstance(part, str) else {"png": part.digest} for part in parts]
         return {
             "endpoint": place_of_address(self.address), "model": self.model, **self.options,
@@ -184,7 +186,7 @@ class Client:
 
 
 def transport_settings(address: str) -> dict[str, Any]:
-    """Keep a proxy of the environment away from this machine's own loopback, and certificates from plain http.
+    """Keep the environment's proxy away from this machine's loopback, and certificates from plain http.
 
     Reading the system's certificates takes longer than a call; the empty context trusts nobody.
     """
@@ -202,7 +204,8 @@ def explain(
     import openai
 
     if isinstance(raised, openai.APITimeoutError | TimeoutError | httpx2.TimeoutException):
-        return error(f"did not answer within {timeout:g} s", address, "try later or raise timeout"), True, None
+        reason = f"did not answer within {timeout:g} s"
+        return error(reason, address, "try later, or raise timeout"), True, None
     if isinstance(raised, openai.APIStatusError):
         return explain_status(raised, address, key)
     if isinstance(raised, openai.APIConnectionError | httpx2.TransportError):
@@ -218,9 +221,9 @@ def explain_status(
     """Turn an HTTP failure into what `explain` returns."""
     status, said = raised.status_code, scrub(raised.message, key)
     if status in (401, 403):
-        return error(f"refuses the key (HTTP {status})", address, "set OPENAI_API_KEY to a valid key"), False, None
+        return error(f"refuses the key (HTTP {status})", address, "set OPENAI_API_KEY anew"), False, None
     if status == 404:
-        return error(f"does not know the model or the path (HTTP 404: {said})", address, "check both"), False, None
+        return error(f"knows no such model or path (HTTP 404: {said})", address, "check both"), False, None
     if raised.code == "insufficient_quota":
         return error("the account has no credit left", address, "top it up and run again"), False, None
     try:

@@ -53,7 +53,8 @@ def is_loopback(address: str) -> bool:
 def choose_key(api_key: str | None, address: str) -> str:
     """Return the key: `api_key`, else the environment's; an endpoint on this machine may go without.
 
-    Raises `OfflineRefused` where an endpoint elsewhere has no key, `EndpointError` for a key that cannot be sent.
+    Raises `OfflineRefused` where an endpoint elsewhere has no key, `EndpointError` for one that does not fit
+    into a header.
     """
     key = api_key if api_key is not None else os.environ.get(KEY_NAME, "")
     if not key.strip():
@@ -72,7 +73,7 @@ def choose_key(api_key: str | None, address: str) -> str:
 
 
 def place_of_address(address: str) -> str:
-    """Return an address as the ledger knows it: a loopback port changes with every start and does not count."""
+    """Return an address as the ledger knows it: a loopback port, new at every start, does not count."""
     parts = urlsplit(address)
     if is_loopback(address):
         return f"loopback{parts.path}"

@@ -40,10 +40,10 @@ def annotate_frame(
     The first frame of a clip has no `x_prev`; the reply is kept as it came, so that the audit can see a
     change that was told where there is none. Raises what `Client.ask` raises.
     """
-    if x_prev is None:
-        content = [fill("frame", "first"), fill("frame", "current"), encode_picture(x_t)]
-    else:
-        content = [fill("frame", "previous"), encode_picture(x_prev), fill("frame", "current"), encode_picture(x_t)]
+    before = [fill("frame", "first")]
+    if x_prev is not None:
+        before = [fill("frame", "previous"), encode_picture(x_prev)]
+    content = [*before, fill("frame", "current"), encode_picture(x_t)]
     reply = client.ask(FRAME, fill("frame", "system"), content, FrameReply)
     instances = [InstanceCaption(id=i.id, caption=i.caption) for i in reply.instance_level]
     return FrameAnnotation(
@@ -81,7 +81,8 @@ def annotate_clip(
         raise UnreadableInput("the clip has no frames", cure="give at least one frame")
     names = list(frame_names) if frame_names is not None else [f"{t:05d}.jpg" for t in range(1, count + 1)]
     if len(names) != count:
-        raise UnreadableInput(f"there are {len(names)} frame names for {count} frames", cure="name each frame once")
+        reason = f"there are {len(names)} frame names for {count} frames"
+        raise UnreadableInput(reason, cure="name each frame once")
     step = progress or (lambda _: None)
     pictures = [encode_picture(frame) for frame in marked_frames]
 

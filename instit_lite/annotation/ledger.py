@@ -1,7 +1,8 @@
-"""The ledger of API calls. In: replies as they arrive. Out: the same replies on the next run, so none is re-asked.
+"""The ledger of API calls. In: replies as they arrive. Out: the same replies on the next run.
 
-An append-only file of JSON lines, or memory where no path is given. A line is one attempt: its key, the stage,
-and either the raw body of the reply, written before anything is checked, or what went wrong.
+An append-only file of JSON lines, or memory where no path is given, so that a second run re-asks nothing. A
+line is one attempt: its key, the stage, and the raw body of the reply, written before anything is checked, or
+what went wrong.
 """
 
 from __future__ import annotations

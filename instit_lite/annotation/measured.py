@@ -1,4 +1,4 @@
-"""The measured annotator. In: real frames and the masks of their instances. Out: annotations of what can be measured.
+"""The measured annotator. In: real frames, masks of their instances. Out: what can be measured, in words.
 
 It says how large, where, of what colour and which way, and never what: "a small region, mostly brown, at the
 left". That is honest for any footage, offline, and it is no substitute for a model that sees.
@@ -43,11 +43,14 @@ def measure_clip(
     ]
     return ClipAnnotation(
         frames=told, video_level_caption=write_summary(told, steps),
-        question_answer_pairs=measured_questions(regions, steps, timestamps), annotator=MEASURED, model=MEASURED,
+        question_answer_pairs=measured_questions(regions, steps, timestamps),
+        annotator=MEASURED, model=MEASURED,
     )  # fmt: skip
 
 
-def measure_image(frame: np.ndarray, detections: sv.Detections, frame_name: str = "00001.jpg") -> FrameAnnotation:
+def measure_image(
+    frame: np.ndarray, detections: sv.Detections, frame_name: str = "00001.jpg"
+) -> FrameAnnotation:
     """Annotate a still picture, uint8 [H, W, 3] without marks, from its masks."""
     return write_frame(checked(detections, frame, 1), 1, frame_name, None)
 
@@ -115,7 +118,7 @@ def instance_questions(
         asked = f"Which way has the middle of [{mark_id}] moved between <{start}> and <{end}>?"
         pairs.append((asked, f"{told}, from the {first.place} to the {last.place}." if way else f"{told}."))
     events = [(t, s) for t, found in enumerate(steps, start=2) for s in found if s.mark_id == mark_id]
-    for kinds, word in ((("enters", "appears"), "come into view"), (("leaves", "disappears"), "go out of view")):
+    for word, *kinds in (("come into view", "enters", "appears"), ("go out of view", "leaves", "disappears")):
         when = [t for t, s in events if s.kind in kinds]
         if when:
             moments = " ".join(moment(t) for t in when)
@@ -125,7 +128,8 @@ def instance_questions(
                   if len(first.colours) == 1 else f"[{mark_id}] is {colours}."))  # fmt: skip
     pairs.append((f"Where is [{mark_id}] at <{end}>?", f"[{mark_id}] is at the {last.place}."))
     share = f"about {100 * last.area:.0f} %" if last.area >= 0.01 else "less than 1 %"
-    pairs.append((f"How much of the frame does [{mark_id}] cover at <{end}>?", f"[{mark_id}] covers {share}."))
+    asked = f"How much of the frame does [{mark_id}] cover at <{end}>?"
+    pairs.append((asked, f"[{mark_id}] covers {share}."))
     return pairs
 
 
@@ -142,8 +146,10 @@ def frame_questions(regions: list[Regions], moment: Moment) -> list[tuple[str, s
     if len(found) > 1:
         areas = sorted(found, key=lambda r: -r.area)
         if areas[0].area > 1.1 * areas[1].area:
-            pairs.append((f"Which marked region is the largest at <{t}>?", f"[{areas[0].mark_id}] is the largest."))
+            asked = f"Which marked region is the largest at <{t}>?"
+            pairs.append((asked, f"[{areas[0].mark_id}] is the largest."))
         lefts = sorted(found, key=lambda r: r.x)
         if lefts[1].x - lefts[0].x > 0.05:
-            pairs.append((f"Which mark is furthest left at <{t}>?", f"[{lefts[0].mark_id}] is furthest left."))
+            asked = f"Which mark is furthest left at <{t}>?"
+            pairs.append((asked, f"[{lefts[0].mark_id}] is furthest left."))
     return pairs

@@ -34,7 +34,8 @@ def fill(name: str, section: str, **values: object) -> str:
         raise InstitError(f"the prompt {name}.md has no section {section!r}", cure="restore the heading")
     wanted = re.findall(r"{{(\w+)}}", sections[section])
     if missing := [gap for gap in wanted if gap not in values]:
-        raise InstitError(f"the prompt {name}.md asks for {missing[0]!r}, which nobody gives", cure="remove it")
+        reason = f"the prompt {name}.md asks for {missing[0]!r}, which nobody gives"
+        raise InstitError(reason, cure="remove it")
     return re.sub(r"{{(\w+)}}", lambda gap: str(values[gap[1]]), sections[section])
 
 

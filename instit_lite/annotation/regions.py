@@ -1,4 +1,4 @@
-"""What a mask can tell. In: a frame, one instance's mask. Out: size, place, dominant colour, edges, as measured.
+"""What a mask can tell. In: a frame, one instance's mask. Out: size, place, main colour, edges, as measured.
 
 Nothing here knows what an instance is: a mask has an area, a middle and pixels, and no name.
 """
@@ -16,10 +16,12 @@ from ..scenes.world import place_of
 SMALL, LARGE = 0.02, 0.12  # shares of the frame below and from which a region is called small, large
 GROWN = 1.25  # a change of area that counts
 MAX_PIXELS = 4000
-NAMES = ("black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink")
+NAMES = (
+    "black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink",
+)  # fmt: skip
 HUES = (  # upper end in degrees, name
-    (15, "red"), (42, "orange"), (70, "yellow"), (165, "green"), (200, "cyan"), (255, "blue"), (295, "purple"),
-    (340, "pink"), (360, "red"),
+    (15, "red"), (42, "orange"), (70, "yellow"), (165, "green"), (200, "cyan"), (255, "blue"),
+    (295, "purple"), (340, "pink"), (360, "red"),
 )  # fmt: skip
 
 
@@ -48,8 +50,9 @@ class Region:
     @property
     def edge(self) -> str:
         """The side of the frame that the region touches, or ""."""
-        touches = {"left": self.left <= 0, "right": self.right >= 1, "top": self.top <= 0, "bottom": self.bottom >= 1}
-        return next((side for side, touch in touches.items() if touch), "")
+        if self.left <= 0 or self.right >= 1:
+            return "left" if self.left <= 0 else "right"
+        return "top" if self.top <= 0 else "bottom" if self.bottom >= 1 else ""
 
 
 def measure_regions(detections: sv.Detections, frame: np.ndarray | None = None) -> dict[int, Region]:
@@ -82,7 +85,7 @@ def measure_region(mark_id: int, mask: np.ndarray, frame: np.ndarray | None = No
 
 
 def common_colours(pixels: np.ndarray) -> tuple[str, ...]:
-    """Name the commonest colour of pixels, uint8 [n, 3]; the second too where the first fills less than half."""
+    """Name the commonest colour of pixels, uint8 [n, 3]; the second too where that is less than half."""
     pixels = pixels[:: max(1, len(pixels) // MAX_PIXELS)]
     counts = np.bincount(name_colours(pixels), minlength=len(NAMES))
     first, second = np.argsort(-counts, kind="stable")[:2]
@@ -98,7 +101,8 @@ def name_colours(pixels: np.ndarray) -> np.ndarray:
     saturation = np.divide(spread, high, out=np.zeros_like(high), where=high > 0)
     hue = hue_of(rgb, high, spread)
     ends = np.array([end for end, _ in HUES])
-    names = np.array([NAMES.index(name) for _, name in HUES])[np.searchsorted(ends, hue, side="left").clip(0, 8)]
+    index = np.array([NAMES.index(name) for _, name in HUES])
+    names = index[np.searchsorted(ends, hue, side="left").clip(0, len(ends) - 1)]
     warm = (hue >= 10) & (hue < 50)
     names[warm & (high < 0.65)] = NAMES.index("brown")
     dull = (saturation < 0.15) | (spread < 0.06)

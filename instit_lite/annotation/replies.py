@@ -1,4 +1,4 @@
-"""Replies in. In: the raw body of a chat completion and the schema asked for. Out: the parsed reply, or one error.
+"""Replies in. In: the raw body of a completion, the schema asked for. Out: the parsed reply, or one error.
 
 `EndpointError`: the body is not an API reply at all. `ReplyError`: it is one, and its content cannot be used.
 """
@@ -70,7 +70,8 @@ def usable_content(choice: dict[str, Any], kind: str) -> str:
     """Return the text of a choice that was finished and not refused."""
     message = choice["message"]
     if message.get("refusal"):
-        raise Refused(f"the model refused {kind!r}: {str(message['refusal'])[:200]}", cure="leave this clip out")
+        said = str(message["refusal"])[:200]
+        raise Refused(f"the model refused {kind!r}: {said}", cure="leave this clip out")
     if choice.get("finish_reason") == "length":
         raise Refused(f"the reply to {kind!r} was cut short at the token limit", cure="raise max_tokens")
     if choice.get("finish_reason") == "content_filter":

@@ -46,7 +46,7 @@ class FrameAnnotation(Strict):
 
 
 class ClipAnnotation(Strict):
-    """All three equations of one clip, and who wrote them: `annotator` in words, `model` as it names itself."""
+    """All three equations of one clip, and who wrote them: `annotator` in words, `model` by its own name."""
 
     frames: list[FrameAnnotation]
     video_level_caption: str | None

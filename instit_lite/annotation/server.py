@@ -1,7 +1,7 @@
-"""The loopback server. In: HTTP posts on 127.0.0.1. Out: chat completions as an OpenAI-compatible endpoint gives them.
+"""The loopback server. In: HTTP posts on 127.0.0.1. Out: chat completions as OpenAI gives them.
 
-No well-kept Python package sees posted pictures offline, hence this one. It can also fail on request, one fault
-a call, so that what the client does about a bad endpoint can be tested and shown.
+No well-kept Python package sees posted pictures offline, hence this one. It can also fail on request, one
+fault a call, so that what the client does about a bad endpoint can be tested and shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from .schema import SIMULATED_MODEL
 from .simulated import ErrorModel, Simulator
 
 MAX_BODY = 32 * 2**20
-FAULTS = ("401", "429", "500", "hang", "drop", "html", "truncated", "refusal", "not-json", "not-schema", "empty")
+FAULTS = (
+    "401", "429", "500", "hang", "drop", "html", "truncated", "refusal", "not-json", "not-schema", "empty",
+)  # fmt: skip
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -147,7 +149,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def refuse(self, status: int, message: str) -> None:
         self.close_connection = status in (403, 413)
-        self.reply(status, json.dumps({"error": {"message": message, "type": "loopback", "code": None}}).encode())
+        error = {"message": message, "type": "loopback", "code": None}
+        self.reply(status, json.dumps({"error": error}).encode())
 
     def reply(self, status: int, body: bytes, kind: str = "application/json", declared: int = 0) -> None:
         """Write an answer at once; with `declared`, promise more bytes than come and hang up."""

@@ -1,4 +1,4 @@
-"""The simulated annotator. In: the requests of the three equations. Out: replies from exact facts, or with set errors.
+"""The simulated annotator. In: the requests of the three equations. Out: replies from exact facts.
 
 It knows a picture by the hash of the pixels that were posted, so that a wrong, missing or swapped frame is
 noticed; it sees nothing else, and proves the plumbing, not how well any model sees.
@@ -80,7 +80,7 @@ class Simulator:
             texts = [part["text"] for part in content if part["type"] == "text"]
             pictures = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
         except (KeyError, TypeError, IndexError):
-            raise Unanswerable("this is not a request of the three equations", cure="use the kit's client") from None
+            raise Unanswerable("this is none of the three equations", cure="use the kit's client") from None
         if kind == FRAME:
             return self.answer_frame([self.recognise(uri) for uri in pictures])
         if kind in (VIDEO, QA):
@@ -89,7 +89,7 @@ class Simulator:
                 return {"video_level_caption": summary(frames, found)}
             pairs = choose_questions(frames, found, self.rng("\n".join(texts)))
             return {"question_answer_pairs": [{"question": q.question, "answer": q.answer} for q in pairs]}
-        raise Unanswerable(f"{kind!r} is none of the three equations", cure=f"ask for {FRAME}, {VIDEO} or {QA}")
+        raise Unanswerable(f"{kind!r} is no equation", cure=f"ask for {FRAME}, {VIDEO} or {QA}")
 
     def recognise(self, uri: str) -> tuple[str, FrameFacts]:
         """Return the pixel hash and the facts of a posted picture."""
@@ -106,7 +106,8 @@ class Simulator:
     def answer_frame(self, pictures: list[tuple[str, FrameFacts]]) -> dict[str, Any]:
         """Equation 1, with the previous picture first where there are two."""
         if len(pictures) not in (1, 2):
-            raise Unanswerable(f"equation 1 takes 1 or 2 pictures, not {len(pictures)}", cure="post one or both")
+            reason = f"equation 1 takes 1 or 2 pictures, not {len(pictures)}"
+            raise Unanswerable(reason, cure="post the current frame, after the previous one")
         key, exact = pictures[-1]
         rng = self.rng(key)
         told = mistake(exact, self.errors, rng)
@@ -121,7 +122,7 @@ class Simulator:
         }
 
     def rng(self, about: str) -> np.random.Generator:
-        """Return randomness that depends on the seed and on what is asked about, not on the order of calls."""
+        """Return randomness that depends on the seed and on what is asked, not on the order of calls."""
         return np.random.default_rng([self.seed, *hashlib.sha256(about.encode()).digest()[:8]])
 
 
@@ -161,7 +162,7 @@ def read_notes(text: str) -> tuple[list[FrameFacts], list[list[Change]]]:
 def choose_questions(
     frames: list[FrameFacts], found: list[list[Change]], rng: np.random.Generator
 ) -> list[Question]:
-    """Choose 10 to 20 questions, or as many as the facts give: on the clip first, on single moments to fill up.
+    """Choose 10 to 20 questions, or as many as there are: on the clip first, on moments to fill up.
 
     A single frame is a picture: it is asked about looks and places, not about motion.
     """

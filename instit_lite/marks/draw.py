@@ -1,6 +1,7 @@
 """Set-of-Marks on frames. In: frames, instances, a style's name. Out: marked copies, and where the marks are.
 
-Every instance bears its id, the same in all frames (paper A.1). Pillow draws the digits, once for each id and size.
+Every instance bears its id, the same in all frames (paper A.1). Pillow draws the digits, once for each id
+and size.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def draw_marks(
 ) -> tuple[np.ndarray, dict[int, Anchor]]:
     """Mark every instance of a frame, uint8 [H, W, 3] RGB; return a marked copy and the anchors by mark id.
 
-    `previous` is the anchors of the frame before, which keeps marks steady. A frame without instances is copied.
-    Raises `MaskMismatch` where frame or detections are not what they should be, `InstitError` for an unknown style.
+    `previous` is the anchors of the frame before, which keeps marks steady. A frame without instances is
+    copied. Raises `MaskMismatch` where frame or detections are not what they should be, `InstitError` for an
+    unknown style.
     """
     look = get_style(style)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
@@ -59,7 +61,8 @@ def draw_marks(
 
 
 def mark_clip(frames: np.ndarray, detections: Sequence[sv.Detections], style: str = "video") -> np.ndarray:
-    """Mark a clip, uint8 [T, H, W, 3], with one `Detections` per frame; return a marked copy of the same shape.
+    """Mark a clip, uint8 [T, H, W, 3], with one `Detections` per frame; return a marked copy of the same
+    shape.
 
     Marks keep their place within their instance from frame to frame.
     """
@@ -79,8 +82,8 @@ def draw_region(
 ) -> None:
     """Tint an instance and draw its contour just inside its edge; writes to `part`.
 
-    `part` uint8 [h, w, 3] and the mask `inside` bool [h, w] are cut to the instance's box; `short` is the frame's
-    short side in pixels, which decides between a contour of one and of two pixels.
+    `part` uint8 [h, w, 3] and the mask `inside` bool [h, w] are cut to the instance's box; `short` is the
+    frame's short side in pixels, which decides between a contour of one and of two pixels.
     """
     if style.fill_alpha:
         picture = Image.fromarray(part)
@@ -96,7 +99,9 @@ def draw_region(
 
 
 def erode(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask, bool [h, w], whose four neighbours belong to it too; outside counts as out."""
+    """Return the pixels of a mask, bool [h, w], whose four neighbours belong to it too; outside counts as
+    out.
+    """
     inner = np.zeros_like(mask)
     core = mask[1:-1, 1:-1] & mask[:-2, 1:-1]
     core &= mask[2:, 1:-1]
@@ -106,7 +111,9 @@ def erode(mask: np.ndarray) -> np.ndarray:
 
 
 def draw_leader(frame: np.ndarray, anchor: Anchor, style: Style) -> None:
-    """Draw the line from a mark's box to its instance, in the box's colour with a rim of the ink, and a dot."""
+    """Draw the line from a mark's box to its instance, in the box's colour with a rim of the ink, and a
+    dot.
+    """
     x, y = leader_pixels(anchor)
     cap = cap_height(style, frame.shape[:2])
     core, rim = max(1, round(cap / 9) - 1), 2 * (cap >= 9)

@@ -1,6 +1,8 @@
-"""What a frame holds, for placing marks. In: masks by mark id. Out: who is visible where, and how deep inside.
+"""What a frame holds, for placing marks. In: masks by mark id. Out: who is visible where, and how deep
+inside.
 
-Work is done on each instance's own box, and on every k-th pixel of large ones, so that a 720p frame takes milliseconds.
+Work is done on each instance's own box, and on every k-th pixel of large ones, so that a 720p frame takes
+milliseconds.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ Window = tuple[slice, slice]
 
 
 class Region:
-    """The visible region of one instance: bool `visible` on the box from `start` to `stop`, (x, y), exclusive."""
+    """The visible region of one instance: bool `visible` on the box from `start` to `stop`, (x, y),
+    exclusive.
+    """
 
     def __init__(self, mark_id: int, key: int, start: tuple[int, int], visible: np.ndarray) -> None:
         self.mark_id, self.key, self.start, self.visible = mark_id, key, start, visible
@@ -70,7 +74,9 @@ class Region:
 
 
 def depth_of(mask: np.ndarray, step: int) -> np.ndarray:
-    """Return each pixel's distance in pixels to the nearest one outside, float [h, w]; the mask is padded by one."""
+    """Return each pixel's distance in pixels to the nearest one outside, float [h, w]; the mask is padded by
+    one.
+    """
     return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] * step
 
 

@@ -1,9 +1,10 @@
 """Where a mark goes. In: masks by mark id and the size of each mark's box. Out: an `Anchor` per mark id.
 
-INST-IT puts the id at the centre of each instance (paper A.1); its frames show the most interior point of the mask.
-So does this: the point deepest inside the visible region, where the mark's box covers no other instance and no other
-mark. Where no such box leaves enough of the instance in view, the mark goes to free background beside it, and a
-leader line ties the two. A mark keeps its place within the instance from frame to frame while that is nearly as good.
+INST-IT puts the id at the centre of each instance (paper A.1); its frames show the most interior point of
+the mask. So does this: the point deepest inside the visible region, where the mark's box covers no other
+instance and no other mark. Where no such box leaves enough of the instance in view, the mark goes to free
+background beside it, and a leader line ties the two. A mark keeps its place within the instance from frame
+to frame while that is nearly as good.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ FAR = 200  # free places beside an instance whose leader line is tried
 class Anchor:
     """Where one mark is: the box of `width` x `height` pixels whose top left pixel is (x, y).
 
-    `leader` is the point (x, y) on the instance that a line ties the box to, or None where the box's centre is on the
-    instance. `place` is that point, or the centre, within the box around the visible region, both in [0, 1].
-    `covers` counts the pixels of other instances and marks under the box: 0 unless the frame is too crowded.
+    `leader` is the point (x, y) on the instance that a line ties the box to, or None where the box's centre
+    is on the instance. `place` is that point, or the centre, within the box around the visible region, both
+    in [0, 1]. `covers` counts the pixels of other instances and marks under the box: 0 unless the frame is
+    too crowded.
     """
 
     x: int
@@ -57,9 +59,10 @@ def place_marks(
 ) -> dict[int, Anchor]:
     """Place the mark of every instance of one frame.
 
-    `detections` has `mask` bool [n, H, W] and `tracker_id`; `sizes` gives (width, height) in pixels by mark id;
-    `previous` is what this returned for the frame before. Where masks overlap, as boxes do, the smaller instance is
-    in front, so every instance has a visible region. Marks that fit in place go first, small instances before large.
+    `detections` has `mask` bool [n, H, W] and `tracker_id`; `sizes` gives (width, height) in pixels by mark
+    id; `previous` is what this returned for the frame before. Where masks overlap, as boxes do, the smaller
+    instance is in front, so every instance has a visible region. Marks that fit in place go first, small
+    instances before large.
     """
     return place_in(Field(detections.mask, detections.tracker_id), sizes, previous) if len(detections) else {}
 
@@ -99,8 +102,8 @@ def in_place(
 ) -> Anchor | None:
     """Find the deepest point of the region where the box fits, or return None.
 
-    The box fits where it lies inside the frame, covers no other instance and no other mark, and hides no more than
-    the share `limit` of its own instance.
+    The box fits where it lies inside the frame, covers no other instance and no other mark, and hides no
+    more than the share `limit` of its own instance.
     """
     if limit is None:
         limit = MAX_COVER if before is None else MAX_COVER + (SLACK if before.leader is None else -SLACK)
@@ -125,7 +128,9 @@ def anchored(region: Region, size: tuple[int, int], centre: tuple[int, int], cov
 
 
 def fits(field: Field, region: Region, size: tuple[int, int], centre: tuple[int, int], most: float) -> bool:
-    """Say whether a box centred on the pixel `centre` is free and hides at most `most` pixels of its instance."""
+    """Say whether a box centred on the pixel `centre` is free and hides at most `most` pixels of its
+    instance.
+    """
     x, y = centre[0] - size[0] // 2, centre[1] - size[1] // 2
     if x < 0 or y < 0 or x + size[0] > field.width or y + size[1] > field.height:
         return False
@@ -135,7 +140,9 @@ def fits(field: Field, region: Region, size: tuple[int, int], centre: tuple[int,
 
 
 def search(field: Field, region: Region, size: tuple[int, int], most: float) -> tuple[int, int] | None:
-    """Try every centre on the visible region, on a grid first where the region is large; return the deepest fit."""
+    """Try every centre on the visible region, on a grid first where the region is large; return the deepest
+    fit.
+    """
     for step in sorted({region.step, 1}, reverse=True):
         depth, xs, ys = (region.depth, region.xs, region.ys) if step == region.step else region.fine()
         lefts, tops = xs - size[0] // 2, ys - size[1] // 2
@@ -150,9 +157,11 @@ def search(field: Field, region: Region, size: tuple[int, int], most: float) -> 
 
 
 def beside(field: Field, region: Region, size: tuple[int, int], before: Anchor | None) -> Anchor | None:
-    """Find free background near the region, as near as a leader line that crosses nothing allows, or return None.
+    """Find free background near the region, as near as a leader line that crosses nothing allows, or return
+    None.
 
-    A region that others enclose has no such line: then the one that crosses the fewest pixels of others is taken.
+    A region that others enclose has no such line: then the one that crosses the fewest pixels of others is
+    taken.
     """
     end = region.deepest()
     if before is not None and before.leader is not None:
@@ -218,7 +227,9 @@ def crossed(field: Field, region: Region, anchor: Anchor) -> int:
 
 
 def leader_pixels(anchor: Anchor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels x and y, int [k], of the line from the box's nearest edge to the leader's end, inclusive."""
+    """Return the pixels x and y, int [k], of the line from the box's nearest edge to the leader's end,
+    inclusive.
+    """
     ex, ey = anchor.leader
     sx = min(max(ex, anchor.x), anchor.x + anchor.width - 1)
     sy = min(max(ey, anchor.y), anchor.y + anchor.height - 1)
@@ -227,11 +238,13 @@ def leader_pixels(anchor: Anchor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def least_bad(field: Field, region: Region, size: tuple[int, int]) -> Anchor:
-    """In a crowded frame, take the box that covers the least of others, in place or at the end of a leader."""
+    """In a crowded frame, take the box that covers the least of others, in place or at the end of a
+    leader.
+    """
     end = region.deepest()
     lefts, tops = corners(field, region, size, 1e4)
     whole = (slice(0, field.height), slice(0, field.width))
-    cost = field.blocked(region, whole) + 8 * field.marks  # an unreadable mark is worse than a covered instance
+    cost = field.blocked(region, whole) + 8 * field.marks  # an unreadable mark is worse
     sums = field.box_sums(cost, whole, size, lefts, tops)
     row, column = np.unravel_index(sums.argmin(), sums.shape)
     x, y = int(lefts[column]), int(tops[row])

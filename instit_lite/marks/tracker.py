@@ -19,7 +19,7 @@ from .reader import read_clip
 from .tracking.blobs import WORTH, find_pieces, gather_things, link
 from .tracking.camera import Canvas, lay_out
 from .tracking.ground import cut_out, learn_ground
-from .tracking.layers import find_path, learn_thing, share_out
+from .tracking.layers import follow, learn_thing, share_out
 
 SIDE = 320  # pixels of the longest side while tracking
 MOST_FRAMES = 400  # frames looked at
@@ -41,7 +41,7 @@ def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tup
     masks = cut_out(canvas, learn_ground(canvas))
     pieces = [find_pieces(f, m, t) for t, (f, m) in enumerate(zip(canvas.frames, masks))]
     things = [learn_thing(t) for t in gather_things(link(pieces), max_instances, WORTH * masks[0].size)]
-    paths = [find_path(canvas.frames, masks, things, k) for k in range(len(things))]
+    things, paths = follow(canvas.frames, masks, things)
     shape = clip.frames.shape[1:3]
     found = []
     for t in np.searchsorted(looked, clip.indices):

@@ -36,7 +36,9 @@ def connect(server, ledger=None, **settings):
     return Client.connect(server.base_url, ledger=ledger, **{"timeout": 5.0, "backoff": 0.001, **settings})
 
 
-@pytest.mark.parametrize("faults", (["429"], ["500", "500"], ["drop"], ["hang"], ["html"], ["not-json"], ["empty"]))
+@pytest.mark.parametrize(
+    "faults", (["429"], ["500", "500"], ["drop"], ["hang"], ["html"], ["not-json"], ["empty"])
+)
 def test_a_fault_that_passes_ends_in_an_answer(server, world, faults):
     server.fail(faults)
     with connect(server, timeout=0.5 if "hang" in faults else 5.0) as client:

@@ -77,10 +77,9 @@ def test_the_first_frame_is_posted_alone_and_others_after_their_predecessor(serv
     first = annotate_frame(client, frames[0], None, 1, "a.jpg")
     second = annotate_frame(client, frames[1], frames[0], 2, "b.jpg")
     assert first.temporal_change is None and second.temporal_change is not None
-    pictures = [
-        [pixel_hash(decode_picture(p["image_url"]["url"])) for p in r["messages"][1]["content"] if p["type"] != "text"]
-        for r in posted
-    ]
+    parts = [r["messages"][1]["content"] for r in posted]
+    uris = [[p["image_url"]["url"] for p in content if p["type"] != "text"] for content in parts]
+    pictures = [[pixel_hash(decode_picture(uri)) for uri in pair] for pair in uris]
     assert pictures == [[pixel_hash(frames[0])], [pixel_hash(frames[0]), pixel_hash(frames[1])]]
     assert all(r["response_format"]["json_schema"]["strict"] for r in posted)
 

@@ -76,7 +76,9 @@ def test_the_audit_agrees_with_measurements_of_the_micro_world(seed):
 
 def test_about_ten_pairs_where_there_is_enough_to_measure():
     frames, detections = scene(
-        {1: (2, 2, 12, 12), 2: (60, 40, 20, 20)}, {1: (30, 2, 12, 12), 2: (60, 40, 20, 20)}, {1: (60, 2, 12, 12)}
+        {1: (2, 2, 12, 12), 2: (60, 40, 20, 20)},
+        {1: (30, 2, 12, 12), 2: (60, 40, 20, 20)},
+        {1: (60, 2, 12, 12)},
     )
     told = measure_clip(frames, detections, timestamps=[0.0, 0.5, 1.25])
     pairs = {p.question: p.answer for p in told.question_answer_pairs}
@@ -97,8 +99,9 @@ def test_the_micro_worlds_colours_get_their_names(name):
 @pytest.mark.parametrize(
     "rgb, name",
     (
-        ((0, 0, 0), "black"), ((255, 255, 255), "white"), ((128, 128, 128), "grey"), ((255, 140, 0), "orange"),
-        ((255, 105, 180), "pink"), ((101, 67, 33), "brown"), ((34, 60, 25), "green"), ((20, 20, 70), "blue"),
+        ((0, 0, 0), "black"), ((255, 255, 255), "white"), ((128, 128, 128), "grey"),
+        ((255, 140, 0), "orange"), ((255, 105, 180), "pink"), ((101, 67, 33), "brown"),
+        ((34, 60, 25), "green"), ((20, 20, 70), "blue"),
     ),
 )  # fmt: skip
 def test_plain_colours_get_their_names(rgb, name):

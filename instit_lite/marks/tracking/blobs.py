@@ -20,7 +20,7 @@ GAP = 3  # frames for which a chain outlives its last piece
 LINK = 1.6  # cost from which two pieces are not linked: 1 is a radius sum, an unlike colour or a doubled size
 ALIKE = 0.6  # cost from which two chains are not the same thing
 BRIEF = 5  # frames that a thing must be seen on its own
-WORTH = 0.002  # share of the frame that a thing must fill: smaller ones cannot bear a mark
+WORTH = 0.004  # share of the frame that a thing must fill: smaller ones cannot bear a mark
 
 
 @dataclass(frozen=True, eq=False)

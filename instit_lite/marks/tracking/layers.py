@@ -18,8 +18,8 @@ from .ground import EIGHT, codes
 
 STEP = 2  # pixels: the search looks at every second
 PEAKS = 8  # places considered in a frame
-ABSENT = 0.35  # score of not being there; a place that fits perfectly scores up to LIMIT
-SWITCH = 1.5  # cost of appearing or disappearing
+ABSENT = 0.25  # score of not being there; where the thing is alone the score is about 1
+SWITCH = 1.0  # cost of appearing or disappearing
 LASTING = 0.1  # share of the clip for which a thing must be followed without a break
 LIMIT = 2.0  # no pixel says more than this for or against a thing
 
@@ -37,10 +37,13 @@ class Thing:
 
 
 def learn_thing(pieces: list[Piece]) -> Thing:
-    """Learn a thing's shape and colours from the pieces of usual size, its pace from all of them."""
+    """Learn a thing's shape and colours from its smaller pieces, its pace from all of them.
+
+    Larger pieces are more likely to contain another thing.
+    """
     pieces = sorted(pieces, key=lambda p: p.frame)
     usual = np.median([p.area for p in pieces])
-    good = [p for p in pieces if usual / 1.5 <= p.area <= usual * 1.5] or pieces
+    good = [p for p in pieces if usual / 2 <= p.area <= usual]
     reach = int(np.ceil(np.percentile([max(p.mask.shape) for p in good], 90) * 0.6)) + 2
     shape = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     for piece in good:
@@ -62,16 +65,14 @@ def evidence(things: list[Thing], k: int) -> np.ndarray:
 
 
 def follow(frames: np.ndarray, masks: np.ndarray, things: list[Thing]) -> tuple[list[Thing], list[list]]:
-    """Find the paths of all things; leave out those never followed for long, and find the others' again.
+    """Find the paths of all things, leaving out those that are never followed for long: folds, shadows, limbs.
 
+    To be believed a thing must fit as a whole (`outside` counts against it); once believed, a part of it is enough.
     Returns the things left and for each the places that `find_path` gives.
     """
-    while True:
-        paths = [find_path(frames, masks, things, k) for k in range(len(things))]
-        lasting = [longest_run(path) >= LASTING * len(frames) for path in paths]
-        if all(lasting):
-            return things, paths
-        things = [thing for thing, lasts in zip(things, lasting) if lasts]
+    strict = [find_path(frames, masks, things, k, outside=-LIMIT) for k in range(len(things))]
+    things = [thing for thing, path in zip(things, strict) if longest_run(path) >= LASTING * len(frames)]
+    return things, [find_path(frames, masks, things, k) for k in range(len(things))]
 
 
 def longest_run(path: list[np.ndarray | None]) -> int:
@@ -80,17 +81,21 @@ def longest_run(path: list[np.ndarray | None]) -> int:
     return int(np.bincount(runs)[1:].max(initial=0))
 
 
-def find_path(frames: np.ndarray, masks: np.ndarray, things: list[Thing], k: int) -> list[np.ndarray | None]:
-    """Return where thing `k` is in each frame, its centre (y, x) in pixels, or None where it is not seen."""
+def find_path(
+    frames: np.ndarray, masks: np.ndarray, things: list[Thing], k: int, outside: float = 0.0
+) -> list[np.ndarray | None]:
+    """Return where thing `k` is in each frame, its centre (y, x) in pixels, or None where it is not seen.
+
+    The score of a place is the evidence under the thing's shape, in units of what it is where the thing is alone;
+    `outside` is the evidence of a pixel that is not foreground.
+    """
     speaks = evidence(things, k)[codes(frames[:, ::STEP, ::STEP])]
-    speaks = np.where(masks[:, ::STEP, ::STEP], speaks, -LIMIT).astype(np.float32)
+    speaks = np.where(masks[:, ::STEP, ::STEP], speaks, outside).astype(np.float32)
     thing = things[k]
-    shape = thing.shape[::STEP, ::STEP]
-    near = ndimage.grey_dilation(shape, size=(5, 5)) - shape
-    kernel = shape / shape.sum()
-    ring = near / max(near.sum(), 1e-6)
-    score = fftconvolve(speaks, kernel[None, ::-1, ::-1], mode="same", axes=(1, 2))
-    score -= 0.5 * fftconvolve(np.maximum(speaks, 0), ring[None, ::-1, ::-1], mode="same", axes=(1, 2))
+    kernel = thing.shape[None, ::-STEP, ::-STEP]
+    score = fftconvolve(speaks, kernel / kernel.sum(), mode="same", axes=(1, 2))
+    clear = [score[t].max() for t in thing.alone]
+    score /= max(float(np.median(clear)), 0.1)
     states = [peaks_of(picture, thing.alone.get(t)) for t, picture in enumerate(score)]
     return best_path(states, 2 * thing.pace + 2)
 
@@ -102,7 +107,7 @@ def peaks_of(score: np.ndarray, alone: Piece | None) -> tuple[np.ndarray, np.nda
     best = np.argsort(-score[y, x])[:PEAKS]
     places, scores = np.stack([y[best], x[best]], 1) * float(STEP), score[y[best], x[best]]
     if alone is not None:
-        places, scores = np.vstack([places, alone.centre]), np.append(scores, LIMIT)
+        places, scores = np.vstack([places, alone.centre]), np.append(scores, 1.0)
     return places, scores
 
 
@@ -135,8 +140,9 @@ def share_out(frame: np.ndarray, mask: np.ndarray, things: list[Thing], places: 
     for k in present:
         soft = stamp(things[k].shape, places[k], mask.shape)
         colour = np.log(things[k].colour[names] + 1e-4)
-        fit.append(ndimage.gaussian_filter(np.clip(colour, -9, 0), 1.0) + 1.5 * np.log(soft + 0.02))
-        near.append(soft > 0.05)
+        away = ndimage.distance_transform_edt(soft <= 0.05)
+        fit.append(ndimage.gaussian_filter(colour, 1.0) + 1.5 * np.log(soft + 0.05) - away)
+        near.append(away == 0)
     pieces, n_pieces = ndimage.label(mask, EIGHT)
     owner = np.where(mask, np.argmax(fit, axis=0), -1)
     for piece in range(1, n_pieces + 1):
