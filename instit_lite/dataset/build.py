@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 from tqdm import tqdm
 
 from ..annotation.client import Client
@@ -44,6 +44,7 @@ NATIVE_FRAMES = 24  # frames of a filmed clip, three seconds
 SEED_STEP = 100_000  # seeds kept for each part and each build seed
 CHOICE_SHARE = 0.2
 MANIFEST = "dataset.json"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,17 @@ def build_micro(
     quarantined: list[str] = []
     with annotator(out, seed, errors) as (server, client):
         first = TRAIN_SEED + 10 * SEED_STEP * (seed % 10)
-        videos = [r for i, r in numbered(profile.n_clips, "clips", quarantined,
-                  lambda i: build_clip(i, first + i, out, server, client, profile.n_frames))]  # fmt: skip
-        stills = [r for i, r in numbered(profile.n_images, "images", quarantined,
-                  lambda i: build_image(i, first + SEED_STEP + i, out, server, client))]  # fmt: skip
+        videos = make_all(profile.n_clips, "clips", quarantined,
+                          lambda i: build_clip(i, first + i, out, server, client, profile.n_frames))  # fmt: skip
+        stills = make_all(profile.n_images, "images", quarantined,
+                          lambda i: build_image(i, first + SEED_STEP + i, out, server, client))  # fmt: skip
         counts = {"asked": client.asked, "reused": client.reused, "annotator": SIMULATED_MODEL}
-    general = [d for i, d in numbered(profile.n_general, "general pictures", quarantined,
-               lambda i: build_general(i, first + 2 * SEED_STEP + i, out))]  # fmt: skip
+    general = make_all(profile.n_general, "general pictures", quarantined,
+                       lambda i: build_general(i, first + 2 * SEED_STEP + i, out))  # fmt: skip
     images, image_qa = [record for record, _ in stills], [pairs for _, pairs in stills]
     dialogues = dialogues_of([*videos, *images])
-    dialogues += [qa_dialogue(r["image_path"], pairs, f"image-{r['image_id']}-qa")
-                  for r, pairs in zip(images, image_qa) if pairs]  # fmt: skip
+    asked = (qa_dialogue(r["image_path"], pairs, f"image-{r['image_id']}-qa") for r, pairs in zip(images, image_qa))
+    dialogues += [dialogue for dialogue in asked if dialogue]
     save_records(out / "instit_video.json", videos)
     save_records(out / "instit_image.json", images)
     atomic_write_text(out / "image_qa.json", json.dumps({r["image_id"]: p for r, p in zip(images, image_qa)}))
@@ -109,12 +110,19 @@ def load_dataset(folder: str | Path) -> Dataset:
     manifest = read_manifest(folder)
     if not manifest:
         raise RecordError("no built dataset here", path=folder, cure="run `instit-lite build`, or notebook 03")
-    videos, _ = load_records(folder / "instit_video.json")
-    images, _ = load_records(folder / "instit_image.json")
+    videos, images = (whole_records(folder / name) for name in ("instit_video.json", "instit_image.json"))
     return Dataset(
         folder, videos, images, load_dialogues(folder / "dialogues.json"), load_dialogues(folder / "general.json"),
         manifest["annotator"], manifest["asked"], manifest["reused"], manifest["quarantined"],
     )  # fmt: skip
+
+
+def whole_records(path: Path) -> list[dict]:
+    """Read records that the kit wrote itself: a damaged one means a damaged file."""
+    records, quarantined = load_records(path)
+    if quarantined:
+        raise RecordError(f"{quarantined[0]}", path=path, cure="remove dataset.json beside it and build again")
+    return records
 
 
 def read_manifest(folder: Path) -> dict:
@@ -133,12 +141,12 @@ def annotator(out: Path, seed: int, errors: ErrorModel) -> Iterator[tuple[Simula
             yield server, client
 
 
-def numbered(count: int, what: str, quarantined: list[str], make: Callable[[int], object]) -> list[tuple[int, object]]:
+def make_all(count: int, what: str, quarantined: list[str], make: Callable[[int], Item]) -> list[Item]:
     """Make items 1 to `count` with a progress bar; an item that fails is quarantined and the rest goes on."""
     made = []
     for i in tqdm(range(1, count + 1), desc=what, mininterval=2):
         try:
-            made.append((i, make(i)))
+            made.append(make(i))
         except InstitError as problem:
             quarantined.append(f"{what} {i}: {problem}")
     if count and not made:

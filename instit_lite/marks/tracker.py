@@ -1,11 +1,13 @@
-"""Find what moves. In: a clip filmed by a fixed camera. Out: the sampled `Clip` and the instances in its frames.
+"""Find what moves. In: a clip filmed by a fixed camera. Out: the sampled `Clip` and the instances in its
+frames.
 
-Offline: all frames are looked at, small, before any is answered. Nothing is known of people or balls; an instance is
-what moves on its own against a still background at least for a while.
+Offline: all frames are looked at, small, before any is answered. Nothing is known of people or balls; an
+instance is what moves on its own against a still background at least for a while.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +17,35 @@ from PIL import Image
 from ..errors import NoInstances
 from .clip import Clip
 from .detections import from_masks
+from .images import list_pictures, read_image
 from .reader import read_clip
 from .tracking.blobs import WORTH, find_pieces, gather_things, link
 from .tracking.camera import Canvas, lay_out
 from .tracking.ground import cut_out, learn_ground
 from .tracking.layers import follow, learn_thing, share_out
+from .video import open_video, upright_rgb
 
 SIDE = 320  # pixels of the longest side while tracking
-MOST_FRAMES = 400  # frames looked at
+FEWEST, MOST_FRAMES = 5, 400  # frames looked at
 
 
 def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tuple[Clip, list[sv.Detections]]:
     """Find the moving things of a clip and follow them.
 
-    Returns the clip as `read_clip` samples it, and for each of its frames the detections, `mask` bool [n, H, W],
-    `tracker_id` from 1, the instance most seen first. Raises `NoInstances` where nothing moves, where there are
-    fewer than 3 frames, or where the camera travels; `UnreadableInput` as `read_clip` does.
+    Returns the clip as `read_clip` samples it, and for each of its frames the detections, `mask` bool [n, H,
+    W], `tracker_id` from 1, the instance most seen first. Raises `NoInstances` where nothing moves, where
+    there are fewer than 5 frames, or where the camera travels; `UnreadableInput` as `read_clip` does.
     """
     clip = read_clip(path, max_frames)
+    if clip.n_decoded < FEWEST:
+        raise NoInstances("holds too few frames to see motion", path=path, cure="give a longer clip, masks or boxes")
     looked, frames = read_small(path, clip)
     try:
         canvas = lay_out(frames)
+        ground = learn_ground(canvas)
     except NoInstances as problem:
         raise NoInstances(problem.reason, path=path, cure=problem.cure) from None
-    masks = cut_out(canvas, learn_ground(canvas))
+    masks = cut_out(canvas, ground)
     pieces = [find_pieces(f, m, t) for t, (f, m) in enumerate(zip(canvas.frames, masks))]
     things = [learn_thing(t) for t in gather_things(link(pieces), max_instances, WORTH * masks[0].size)]
     things, paths = follow(canvas.frames, masks, things)
@@ -53,14 +60,30 @@ def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tup
 
 
 def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Read the clip densely: the places of the frames in the source, int [N], and the frames, uint8 [N, h, w, 3]."""
-    dense = read_clip(path, MOST_FRAMES)
+    """Read the clip densely: the places of the frames in the source, int [N], and the frames, uint8 [N, h,
+    w, 3].
+
+    All frames are taken where there are no more than `MOST_FRAMES`, and always those of the clip.
+    """
     height, width = clip.frames.shape[1:3]
     scale = min(1.0, SIDE / max(height, width))
     size = max(round(width * scale), 8), max(round(height * scale), 8)
-    looked, first = np.unique(np.r_[dense.indices, clip.indices], return_index=True)
-    both = [*dense.frames, *clip.frames]
-    return looked, np.stack([np.asarray(Image.fromarray(both[i]).resize(size, Image.Resampling.BOX)) for i in first])
+    dense = np.linspace(0, clip.n_decoded - 1, min(clip.n_decoded, MOST_FRAMES)).round().astype(int)
+    looked = np.union1d(dense, clip.indices)
+    if Path(path).is_dir():
+        files = list_pictures(Path(path))
+        shots = (read_image(files[i]) for i in looked)
+    else:
+        shots = stream(Path(path), set(looked.tolist()))
+    return looked, np.stack([np.asarray(Image.fromarray(s).resize(size, Image.Resampling.BOX)) for s in shots])
+
+
+def stream(path: Path, wanted: set[int]) -> Iterator[np.ndarray]:
+    """Decode a video once and hand out the wanted frames, uint8 [H, W, 3], without keeping them."""
+    with open_video(path) as (container, video):
+        for i, frame in enumerate(container.decode(video)):
+            if i in wanted:
+                yield upright_rgb(frame)
 
 
 def enlarge(

@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,25 +34,49 @@ from .loop import train_loop
 from .tower import draw_picture, train_tower
 from .trainer import packed_loss
 
-ROW_TOKENS = 192  # rows of equal length waste no padding
 PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
-CHOICE_SHARE = 0.15  # questions asked as multiple choice
-TEXT_SHARE = 0.2  # rows without a picture: reading comprehension, which a real language model brings along
 PRINTED_SHARE = 0.5  # pictures with printed numbers
 ALIGN_STEPS, ALIGN_SEED = 300, 7 * 10**7
 DENSE = ("describe", "numbers")
 
 
-def base_sample(seed: int) -> Sample:
+@dataclass(frozen=True)
+class Phase:
+    """A part of the last stage. Rows of one length waste no padding; `row_tokens` are filled with questions.
+
+    `text_share`: rows without a picture, for reading comprehension, which a real language model brings along;
+    `choice_share`: questions with four options; `both`: a picture with printed numbers is asked about its things too.
+    """
+
+    name: str
+    steps: int
+    lr: float
+    first_seed: int
+    row_tokens: int
+    text_share: float
+    choice_share: float
+    both: bool
+
+
+PHASES = (
+    Phase("base", 2400, 2e-3, 0, 192, 0.2, 0.15, both=False),
+    Phase("settle", 1500, 1.5e-3, 2 * 10**8, 256, 0.08, 0.06, both=True),
+)
+
+
+def base_sample(seed: int, phase: Phase) -> Sample:
     """One row of the last stage: a picture or a text, and as many independent questions as fit."""
     rng = np.random.default_rng([seed, 2])
-    if rng.random() < TEXT_SHARE:
+    if rng.random() < phase.text_share:
         context, questions = reading_task(seed, rng)
-        room = ROW_TOKENS - count_tokens(context)
-        return Sample(frames=None, kind="text", turns=turns_of(questions, rng, room), context=context)
+        room = phase.row_tokens - count_tokens(context)
+        return Sample(frames=None, kind="text", turns=turns_of(questions, rng, room, phase.choice_share), context=context)
     picture, facts, printed = draw_picture(seed, PRINTED_SHARE)
-    questions = number_questions(printed) if printed else general_questions(facts, rng)
-    return Sample(frames=picture[None], kind="image", turns=turns_of(questions, rng, ROW_TOKENS - PICTURE_TOKENS))
+    questions = number_questions(printed) if printed else []
+    if phase.both or not printed:
+        questions = questions + general_questions(facts, rng)
+    turns = turns_of(questions, rng, phase.row_tokens - PICTURE_TOKENS, phase.choice_share)
+    return Sample(frames=picture[None], kind="image", turns=turns)
 
 
 def reading_task(seed: int, rng: np.random.Generator) -> tuple[str, list[Question]]:
@@ -64,13 +89,15 @@ def reading_task(seed: int, rng: np.random.Generator) -> tuple[str, list[Questio
     return summary(frames, steps), clip_questions(frames, steps, rng)
 
 
-def turns_of(questions: list[Question], rng: np.random.Generator, room: int) -> list[tuple[str, str]]:
+def turns_of(
+    questions: list[Question], rng: np.random.Generator, room: int, choice_share: float
+) -> list[tuple[str, str]]:
     """Choose questions until `room` tokens are full, the dense ones first, some turned into multiple choice."""
     dense = [q for q in questions if q.kind in DENSE]
     others = [q for q in questions if q.kind not in DENSE]
     turns = []
     for q in dense + [others[i] for i in rng.permutation(len(others))]:
-        lettered = multiple_choice(q, rng) if rng.random() < CHOICE_SHARE else None
+        lettered = multiple_choice(q, rng) if rng.random() < choice_share else None
         turn = lettered or (q.question, q.answer)
         room -= count_tokens(" ".join(turn)) + 3
         if room < 0 and turns:
@@ -91,16 +118,18 @@ def new_base(seed: int) -> Base:
     return Base(model, tokenizer, TEMPLATES["micro"], IMAGE_SIDE, "micro", MICRO_FOLDER)
 
 
-def train_base(base: Base, folder: Path, steps: int, seed: int, batch: int, lr: float) -> None:
-    """Teach projector and language model to answer, with the tower frozen, in place."""
+def train_base(base: Base, folder: Path, seed: int, share: float, batch: int) -> None:
+    """Teach projector and language model to answer, with the tower frozen, in place; `share` of each phase's steps."""
     base.model.requires_grad_(True)
     inner_model(base.model).vision_tower.requires_grad_(False)
+    for phase in PHASES:
 
-    def make(step: int) -> dict:
-        rows = [base_sample(seed + step * batch + i) for i in range(batch)]
-        return collate(base, rows)
+        def make(step: int, phase: Phase = phase) -> dict:
+            first = seed + phase.first_seed + step * batch
+            return collate(base, [base_sample(first + i, phase) for i in range(batch)])
 
-    train_loop(base.model, lambda data: packed_loss(base.model, data), make, folder, steps=steps, lr=lr)
+        train_loop(base.model, lambda data: packed_loss(base.model, data), make, folder / phase.name,
+                   steps=max(1, round(phase.steps * share)), lr=phase.lr)  # fmt: skip
 
 
 def save_base(base: Base, folder: Path) -> None:
@@ -116,7 +145,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=MICRO_FOLDER, help="checkpoint folder to write")
     parser.add_argument("--work", type=Path, default=None, help="where the resumable state lives")
     parser.add_argument("--share", type=float, default=1.0, help="share of all steps, to try the road quickly")
-    parser.add_argument("--steps", type=int, default=2400, help="steps of the last stage")
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
@@ -128,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"stage 2 of 3: the projector learns the words (tower: {tower})", flush=True)
     align_projector(base, work / "align", max(1, round(ALIGN_STEPS * args.share)), args.seed + ALIGN_SEED)
     print("stage 3 of 3: projector and language model learn to answer, tower frozen", flush=True)
-    train_base(base, work / "base", max(1, round(args.steps * args.share)), args.seed, args.batch, lr=2e-3)
+    train_base(base, work / "answer", args.seed, args.share, args.batch)
     save_base(base, args.out)
     figures = {"tower": tower, "minutes": round((time.time() - began) / 60, 1), "weights": weights_hash(args.out)}
     atomic_write_text(work / "figures.json", json.dumps(figures, indent=1))

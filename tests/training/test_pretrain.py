@@ -7,7 +7,8 @@ from torch import nn
 
 from instit_lite.scenes.language import vocabulary
 from instit_lite.training.loop import train_loop
-from instit_lite.training.pretrain import ROW_TOKENS, base_sample, count_tokens, new_base
+from instit_lite.training.align import AlignedProjector, align_batch, align_loss
+from instit_lite.training.pretrain import PHASES, base_sample, count_tokens, new_base
 from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
 
 
@@ -61,22 +62,41 @@ def test_tower_loss_reaches_the_tower():
     assert set(labels) == set(HEADS)
 
 
-def test_alignment_rows_hold_no_marks_and_no_video():
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
+def test_base_rows_hold_no_marks_and_no_video(phase):
     words = set(vocabulary())
     kinds = set()
     for seed in range(60):
-        sample = base_sample(seed)
+        sample = base_sample(seed, phase)
         kinds.add(sample.kind)
         text = sample.context + " ".join(q + a for q, a in sample.turns)
         if sample.kind == "image":
             assert "[" not in text, "a picture of the base's training must not be asked about by mark"
             assert len(sample.frames) == 1
-        assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= ROW_TOKENS + 60
+        assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= phase.row_tokens + 60
         assert sample.turns
     assert kinds == {"image", "text"}
     assert "circle" in words
 
 
 def test_rows_are_the_same_on_every_run():
-    first, second = base_sample(7), base_sample(7)
+    first, second = base_sample(7, PHASES[0]), base_sample(7, PHASES[0])
     assert first.turns == second.turns and first.context == second.context
+
+
+def test_alignment_targets_are_the_words_under_each_patch():
+    base = new_base(0)
+    _, counts = align_batch(base, 0, 4, seed=3)
+    assert (counts.sum(-1) >= 1).all()
+    empty = counts[..., base.ids("nothing")[0]] == 1
+    assert (counts.sum(-1)[empty] == 1).all()
+    assert (counts.sum(-1)[~empty] >= 3).all() and (~empty).any()
+
+
+def test_alignment_moves_the_projector_and_nothing_else():
+    base = new_base(0)
+    module = AlignedProjector(base)
+    batch = align_batch(base, 0, 4, seed=3)
+    align_loss(module, base, batch).backward()
+    moved = [name for name, p in base.model.named_parameters() if p.grad is not None]
+    assert moved and all("multi_modal_projector" in name for name in moved)

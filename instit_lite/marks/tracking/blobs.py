@@ -1,7 +1,8 @@
 """Follow the pieces of the foreground and say which are the same thing. In: foreground masks. Out: `Thing`s.
 
-Pieces are linked from frame to frame where place, size and colour agree, which gives chains. A chain breaks where
-things meet or part, so chains are put together again by looks alone; two that exist at once are never one thing.
+Pieces are linked from frame to frame where place, size and colour agree, which gives chains. A chain breaks
+where things meet or part, so chains are put together again by looks alone; two that exist at once are never
+one thing.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ WORTH = 0.004  # share of the frame that a thing must fill: smaller ones cannot 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A connected piece of foreground. `centre` float [2] (y, x) in pixels; `mask` bool, cut to the piece's box,
-    whose top left pixel is `corner`; `colour` float32 [4096], shares of the colour codes.
+    """A connected piece of foreground. `centre` float [2] (y, x) in pixels; `mask` bool, cut to the piece's
+    box, whose top left pixel is `corner`; `colour` float32 [4096], shares of the colour codes.
     """
 
     frame: int
@@ -80,7 +81,8 @@ def link(pieces: list[list[Piece]]) -> list[list[Piece]]:
 
 
 def link_cost(chain: list[Piece], piece: Piece) -> float:
-    """Cost of continuing a chain with a piece: distance to where it is expected, change of size and colour."""
+    """Cost of continuing a chain with a piece: distance to where it is expected, change of size and
+    colour."""
     last, steps = chain[-1], piece.frame - chain[-1].frame
     expected = last.centre
     if len(chain) > 1:

@@ -1,7 +1,8 @@
 """Take the camera's drift out. In: frames. Out: the same frames laid on one common canvas, and the way back.
 
-A fixed camera is recognised as such and costs almost nothing. A drifting one is registered frame by frame to the
-middle frame by an affine motion that trusts only pixels which agree with it, so that moving things do not pull.
+A fixed camera is recognised as such and costs almost nothing. A drifting one is registered frame by frame to
+the middle frame by an affine motion that trusts only pixels which agree with it, so that moving things do
+not pull.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ MAX_GROWTH = 2.0  # a canvas of more than twice the frame's area is a pan, not a
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """Registered frames. `frames` uint8 [N, h, w, 3]; `seen` bool [N, h, w], False where the camera did not look;
-    `motions` float [N, 2, 3], canvas pixel (y, x) to frame pixel; `drift` the largest shift of a corner in pixels.
+    """Registered frames. `frames` uint8 [N, h, w, 3]; `seen` bool [N, h, w], False where the camera did not
+    look; `motions` float [N, 2, 3], canvas pixel (y, x) to frame pixel; `drift` the largest shift of a
+    corner in pixels.
     """
 
     frames: np.ndarray
@@ -38,7 +40,8 @@ class Canvas:
 
 
 def lay_out(frames: np.ndarray) -> Canvas:
-    """Register frames, uint8 [N, h, w, 3]. Raises `NoInstances` where the camera travels too far to be undone."""
+    """Register frames, uint8 [N, h, w, 3]. Raises `NoInstances` where the camera travels too far to be
+    undone."""
     count, height, width = frames.shape[:3]
     identity = np.tile(np.eye(2, 3), (count, 1, 1))
     grey = [ndimage.gaussian_filter(f.mean(-1, dtype=np.float32), 1.2)[::2, ::2] for f in frames]
@@ -68,7 +71,8 @@ def warp(picture: np.ndarray, motion: np.ndarray, shape: tuple[int, int]) -> np.
 
 
 def register(grey: list[np.ndarray]) -> np.ndarray | None:
-    """Return each frame's motion against the middle frame, float [N, 2, 3]; None where the camera stands still."""
+    """Return each frame's motion against the middle frame, float [N, 2, 3]; None where the camera stands
+    still."""
     middle = len(grey) // 2
     probes = np.unique(np.linspace(0, len(grey) - 1, 9).round().astype(int))
     start = np.eye(2, 3)
@@ -88,7 +92,8 @@ def register(grey: list[np.ndarray]) -> np.ndarray | None:
 
 
 def camera_moved(fixed: np.ndarray, moving: np.ndarray, motion: np.ndarray) -> bool:
-    """Tell whether registering explains the change in most cells of the frame that have any edges to judge by."""
+    """Tell whether registering explains the change in most cells of the frame that have any edges to judge
+    by."""
     edges = np.hypot(*np.gradient(fixed)) > EDGE
     registered = warp(moving, motion, fixed.shape)
     judged = explained = 0
@@ -105,7 +110,8 @@ def camera_moved(fixed: np.ndarray, moving: np.ndarray, motion: np.ndarray) -> b
 
 
 def align(fixed: np.ndarray, moving: np.ndarray, motion: np.ndarray, rounds: int = 6) -> np.ndarray:
-    """Refine the affine motion that brings `moving` onto `fixed`, both float [h, w], by robust Gauss-Newton steps."""
+    """Refine the affine motion that brings `moving` onto `fixed`, both float [h, w], by robust Gauss-Newton
+    steps."""
     height, width = fixed.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     inside = np.ones_like(fixed)

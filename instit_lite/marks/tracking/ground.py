@@ -1,9 +1,11 @@
-"""Learn the still background and cut out what differs. In: a `Canvas`. Out: foreground masks, and the background.
+"""Learn the still background and cut out what differs. In: a `Canvas`. Out: foreground masks, and the
+background.
 
 The median over time is not enough: who stands in one place for most of the clip becomes part of it. Here the
-background is completed from the outside in, block by block, always with the look that fits the part already known
-and whose colours are at home in the still part of the picture (after Colombari et al., "Exemplar-based background
-model initialization", 2005). Places that are never uncovered are known as `hidden` and judged by colour alone.
+background is completed from the outside in, block by block, always with the look that fits the part already
+known and whose colours are at home in the still part of the picture (after Colombari et al., "Exemplar-based
+background model initialization", 2005). Places that are never uncovered are known as `hidden` and judged by
+colour alone.
 """
 
 from __future__ import annotations
@@ -14,22 +16,24 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ...errors import NoInstances
 from .camera import Canvas
 
 BLOCK = 8  # pixels
 SAMPLES = 64  # frames that the background is learned from
 CHANGE = 14.0  # grey levels (root mean square over channels) between two looks of the same place
 STEADY = 0.5  # share of the clip from which a look that stays the same to the noise is the background
+UNREST = 0.7  # share of the picture that may move
 RARE = 0.08  # share below which a look is not the background: that was never uncovered
-FOREIGN = 0.5  # share from which a colour belongs to things rather than to the background
 SURE, LIKELY = 8.0, 4.5  # deviations, in units of the noise, that start and continue a thing
 EIGHT = np.ones((3, 3), bool)
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """`colour` float32 [h, w, 3]; `noise` float32 [h, w]; `hidden` bool [h, w], where things stand in all frames;
-    `foreign` float [4096], for each colour code the share of its pixels that the background does not explain; `reach` how many pixels the background itself may stir.
+    """`colour` float32 [h, w, 3]; `noise` float32 [h, w]; `hidden` bool [h, w], never uncovered;
+    `foreign` float [4096], for each colour code the share of its pixels that the background does not explain;
+    `reach` how many pixels the background itself may stir.
     """
 
     colour: np.ndarray
@@ -40,7 +44,8 @@ class Ground:
 
 
 def codes(picture: np.ndarray) -> np.ndarray:
-    """Name each pixel's cell of a 16 x 16 x 16 grid of colours, int32 [...], from colours 0 to 255 [..., 3]."""
+    """Name each pixel's cell of a 16 x 16 x 16 grid of colours, int32 [...], from colours 0 to 255 [...,
+    3]."""
     cell = picture.astype(np.int32) >> 4
     return cell[..., 0] * 256 + cell[..., 1] * 16 + cell[..., 2]
 
@@ -52,7 +57,10 @@ def count(cells: np.ndarray) -> np.ndarray:
 
 
 def learn_ground(canvas: Canvas) -> Ground:
-    """Learn the background of a clip from at most `SAMPLES` of its frames."""
+    """Learn the background of a clip from at most `SAMPLES` of its frames.
+
+    Raises `NoInstances` where most of the picture never comes to rest.
+    """
     last = len(canvas.frames) - 1
     picks = np.unique(np.linspace(0, last, min(SAMPLES, last + 1)).round().astype(int))
     looks = canvas.frames[picks].astype(np.float32)
@@ -64,12 +72,16 @@ def learn_ground(canvas: Canvas) -> Ground:
     seen = np.isfinite(away)
     moving = (np.nan_to_num(away) > CHANGE).sum(0) > 0.05 * np.maximum(seen.sum(0), 1)
     moving = ndimage.binary_dilation(ndimage.binary_opening(moving), iterations=3) & ever
-    alike = 1 + 2 * np.nanmedian(away[:, ever & ~moving])
+    alike = 1 + 2 * np.nanmedian(away[:, ever & ~moving]) if (ever & ~moving).any() else CHANGE
     moving &= share_like(looks, colour, alike) < STEADY
+    if moving.sum() > UNREST * ever.sum():
+        raise NoInstances("most of the picture keeps changing, so there is no still background to see motion against",
+                          cure="give masks or boxes, or a clip from a fixed camera")  # fmt: skip
     choices = {b: gather(looks[:, *window(b)]) for b in blocks_of(moving)}
     home = count(codes(colour[~moving & ever]))
     usual = count(codes(looks[seen & moving])) / len(picks)
-    foreign = usual / moving.sum() / (usual / moving.sum() + home / home.sum() + 1e-6)
+    foreign = usual / max(moving.sum(), 1)
+    foreign = foreign / (foreign + home / max(home.sum(), 1) + 1e-6)
     for _ in range(2):  # what the first round uncovers tells the second which colours the background has
         colour = complete(colour, moving, choices, foreign)
         hidden = moving & (share_like(looks, colour, alike) < RARE)
@@ -79,7 +91,8 @@ def learn_ground(canvas: Canvas) -> Ground:
 
 
 def share_like(looks: np.ndarray, colour: np.ndarray, alike: float) -> np.ndarray:
-    """Return the share of the looks of each pixel that are within `alike` grey levels of `colour`, float [h, w]."""
+    """Return the share of the looks of each pixel that are within `alike` grey levels of `colour`, float [h,
+    w]."""
     away = np.sqrt(((looks - colour) ** 2).mean(-1))
     share = (np.nan_to_num(away, nan=np.inf) < alike).sum(0) / np.maximum(np.isfinite(away).sum(0), 1)
     return ndimage.median_filter(share, 5)
@@ -92,7 +105,8 @@ def blocks_of(unknown: np.ndarray) -> list[tuple[int, int]]:
 
 
 def complete(ground: np.ndarray, unknown: np.ndarray, choices: dict, foreign: np.ndarray) -> np.ndarray:
-    """Fill the unknown part of a background, float [h, w, 3], starting with the blocks of which most is known."""
+    """Fill the unknown part of a background, float [h, w, 3], starting with the blocks of which most is
+    known."""
     ground, known = ground.copy(), ~unknown
     queue = [(-int(known[window(b)].sum()), b) for b in choices]
     heapq.heapify(queue)
@@ -154,7 +168,8 @@ def best_look(looks: np.ndarray, shares: np.ndarray, ground: np.ndarray, new: np
 def learn_noise(looks: np.ndarray, colour: np.ndarray, moving: np.ndarray, drifts: bool) -> np.ndarray:
     """Return how far the background usually is from its model, float32 [h, w], in grey levels.
 
-    Where things move it is taken from the quiet rest, plus a part of the local contrast (more under a drifting camera).
+    Where things move it is taken from the quiet rest, plus a part of the local contrast (more under a
+    drifting camera).
     """
     away = np.stack([deviation(look, colour) for look in looks])
     quiet = ~moving & np.isfinite(away).any(0)
@@ -197,7 +212,8 @@ def cut_out(canvas: Canvas, ground: Ground) -> np.ndarray:
 
 
 def cut_frame(frame: np.ndarray, seen: np.ndarray, ground: Ground) -> np.ndarray:
-    """Cut out one frame: clear deviations and what hangs on to them, small gaps and holes closed, specks gone."""
+    """Cut out one frame: clear deviations and what hangs on to them, small gaps and holes closed, specks
+    gone."""
     strength = strength_of(np.where(seen[..., None], frame, ground.colour), ground)
     pieces, _ = ndimage.label(strength > LIKELY, EIGHT)
     sure = np.unique(pieces[strength > SURE])

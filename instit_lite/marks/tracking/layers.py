@@ -1,8 +1,9 @@
 """Follow each thing through all frames and share out the foreground. In: `Thing`s. Out: masks by thing.
 
-A thing that was seen on its own is known by its shape and colours. With these it is searched in every frame, also
-where it merges with others; the best path through all frames is found at once (Viterbi), so that one doubtful frame
-does not derail it. Where things touch, every pixel goes to the thing whose shape and colour explain it best.
+A thing that was seen on its own is known by its shape and colours. With these it is searched in every frame,
+also where it merges with others; the best path through all frames is found at once (Viterbi), so that one
+doubtful frame does not derail it. Where things touch, every pixel goes to the thing whose shape and colour
+explain it best.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ STEP = 2  # pixels: the search looks at every second
 PEAKS = 8  # places considered in a frame
 ABSENT = 0.25  # score of not being there; where the thing is alone the score is about 1
 SWITCH = 1.0  # cost of appearing or disappearing
-LASTING = 0.1  # share of the clip for which a thing must be followed without a break
+ALONE, WHOLE = 0.1, 0.5  # shares of the clip for which a thing must be seen alone, or found as a whole
 LIMIT = 2.0  # no pixel says more than this for or against a thing
 
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """What is known of a thing. `shape` float32 [2r+1, 2r+1], how often each pixel around its centre belongs to it;
-    `colour` float32 [4096]; `pace` usual pixels a frame; `alone` its pieces seen on their own, by frame.
+    """What is known of a thing. `shape` float32 [2r+1, 2r+1], how often each pixel around its centre belongs
+    to it; `colour` float32 [4096]; `pace` usual pixels a frame; `alone` its pieces seen on their own, by
+    frame.
     """
 
     shape: np.ndarray
@@ -65,19 +67,26 @@ def evidence(things: list[Thing], k: int) -> np.ndarray:
 
 
 def follow(frames: np.ndarray, masks: np.ndarray, things: list[Thing]) -> tuple[list[Thing], list[list]]:
-    """Find the paths of all things, leaving out those that are never followed for long: folds, shadows, limbs.
+    """Find the paths of all things, leaving out what is not believed to be one: folds, shadows, limbs.
 
-    To be believed a thing must fit as a whole (`outside` counts against it); once believed, a part of it is enough.
+    Frames uint8 [N, h, w, 3], foreground `masks` bool [N, h, w]. A thing is believed that is alone for a
+    while, or that for half of the clip is found as a whole; once it is believed, a part of it is enough.
     Returns the things left and for each the places that `find_path` gives.
     """
-    strict = [find_path(frames, masks, things, k, outside=-LIMIT) for k in range(len(things))]
-    things = [thing for thing, path in zip(things, strict) if longest_run(path) >= LASTING * len(frames)]
-    return things, [find_path(frames, masks, things, k) for k in range(len(things))]
+    believed = []
+    for k, thing in enumerate(things):
+        alone = longest_run([t in thing.alone for t in range(len(frames))])
+        if alone < ALONE * len(frames):
+            whole = find_path(frames, masks, things, k, outside=-LIMIT)
+            if longest_run([place is not None for place in whole]) < WHOLE * len(frames):
+                continue
+        believed.append(thing)
+    return believed, [find_path(frames, masks, believed, k) for k in range(len(believed))]
 
 
-def longest_run(path: list[np.ndarray | None]) -> int:
-    """Count the frames of the longest time in which a thing is seen without a break."""
-    runs, _ = ndimage.label([place is not None for place in path])
+def longest_run(seen: list[bool]) -> int:
+    """Count the frames of the longest time without a break."""
+    runs, _ = ndimage.label(seen)
     return int(np.bincount(runs)[1:].max(initial=0))
 
 
@@ -86,8 +95,8 @@ def find_path(
 ) -> list[np.ndarray | None]:
     """Return where thing `k` is in each frame, its centre (y, x) in pixels, or None where it is not seen.
 
-    The score of a place is the evidence under the thing's shape, in units of what it is where the thing is alone;
-    `outside` is the evidence of a pixel that is not foreground.
+    The score of a place is the evidence under the thing's shape, in units of what it is where the thing is
+    alone; `outside` is the evidence of a pixel that is not foreground.
     """
     speaks = evidence(things, k)[codes(frames[:, ::STEP, ::STEP])]
     speaks = np.where(masks[:, ::STEP, ::STEP], speaks, outside).astype(np.float32)
@@ -112,12 +121,13 @@ def peaks_of(score: np.ndarray, alone: Piece | None) -> tuple[np.ndarray, np.nda
 
 
 def best_path(states: list[tuple[np.ndarray, np.ndarray]], pace: float) -> list[np.ndarray | None]:
-    """Choose one candidate or none in each frame so that scores are high and steps are within `pace` (Viterbi)."""
+    """Choose one candidate or none in each frame so that scores are high and steps within `pace`
+    (Viterbi)."""
     places, total, back = np.zeros((0, 2)), np.array([0.0]), []
     for found, scores in states:  # the last state of each frame is "not there"
         move = np.full((len(places) + 1, len(found) + 1), -SWITCH)
         away = np.hypot(*(places[:, None] - found[None]).transpose(2, 0, 1))
-        move[:-1, :-1] = -np.minimum(0.5 * (away / pace) ** 2, 3 * SWITCH)
+        move[:-1, :-1] = -np.minimum(0.5 * np.maximum(away / pace - 1, 0) ** 2, 3 * SWITCH)
         move[-1, -1] = 0
         gain = total[:, None] + move
         back.append(gain.argmax(0))

@@ -1,0 +1,51 @@
+"""From dialogues to samples: nothing lost, everything about one picture on one prefix."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from instit_lite.dataset.dialogues import general_dialogue, qa_dialogue
+from instit_lite.model.load import load_base
+from instit_lite.training.recipe import DialogueSamples, samples_of, split_turns
+
+
+@pytest.fixture(scope="module")
+def base():
+    return load_base("micro")
+
+
+@pytest.fixture()
+def root(tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(tmp_path / name)
+    return tmp_path
+
+
+def pairs(n):
+    return [(f"what colour is [{i % 5 + 1}]?", "red") for i in range(n)]
+
+
+def test_dialogues_about_one_picture_share_a_prefix(base, root):
+    dialogues = [qa_dialogue("a.png", pairs(3), "1"), qa_dialogue("a.png", pairs(2), "2"), qa_dialogue("b.png", pairs(1), "3")]
+    samples = DialogueSamples(base, dialogues, root)
+    assert [len(s.turns) for s in (samples[i] for i in range(len(samples)))] == [5, 1]
+    assert samples[0].frames.shape == (1, 64, 64, 3) and samples[0].kind == "image"
+
+
+@pytest.mark.parametrize("n, room", [(1, 5), (30, 60), (31, 100), (7, 10_000)])
+def test_splitting_loses_nothing_and_fills_evenly(base, n, room):
+    turns = [(f"what colour is [{i % 5 + 1}]?", "red " * (1 + i % 4)) for i in range(n)]
+    parts = split_turns(base, turns, room)
+    assert sorted(t for part in parts for t in part) == sorted(turns)
+    lengths = [sum(len(base.ids(base.template.ask(q) + base.template.answer(a))) for q, a in part) for part in parts]
+    longest = max(len(base.ids(base.template.ask(q) + base.template.answer(a))) for q, a in turns)
+    assert max(lengths) - min(lengths) <= longest
+    assert max(lengths) <= room + longest
+
+
+def test_the_mix_has_its_share_and_its_kinds(base, root):
+    own = [qa_dialogue("a.png", pairs(2), "q"), {**qa_dialogue("b.png", pairs(2), "v"), "kind": "video_qa", "group": 3}]
+    general = [general_dialogue("c.png", pairs(1), "g"), general_dialogue(None, pairs(1), "t")]
+    samples = samples_of(base, own, general, root, seed=0, share=0.5)
+    kinds = sorted(samples[i].kind for i in range(len(samples)))
+    assert kinds == ["image", "image", "text", "video"]
