@@ -38,7 +38,8 @@ def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tup
     """
     clip = read_clip(path, max_frames)
     if clip.n_decoded < FEWEST:
-        raise NoInstances("holds too few frames to see motion", path=path, cure="give a longer clip, masks or boxes")
+        reason = "holds too few frames to see motion"
+        raise NoInstances(reason, path=path, cure="give a longer clip, masks or boxes")
     looked, frames = read_small(path, clip)
     try:
         canvas = lay_out(frames)
@@ -75,7 +76,8 @@ def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
         shots = (read_image(files[i]) for i in looked)
     else:
         shots = stream(Path(path), set(looked.tolist()))
-    return looked, np.stack([np.asarray(Image.fromarray(s).resize(size, Image.Resampling.BOX)) for s in shots])
+    small = [Image.fromarray(shot).resize(size, Image.Resampling.BOX) for shot in shots]
+    return looked, np.stack([np.asarray(picture) for picture in small])
 
 
 def stream(path: Path, wanted: set[int]) -> Iterator[np.ndarray]:

@@ -89,7 +89,9 @@ def test_a_single_picture_has_no_motion(tmp_path):
         track(write_mp4(tmp_path / "one.mp4", [np.zeros((64, 64, 3), np.uint8)]))
 
 
-@pytest.mark.parametrize("step, reason", [(3, "the camera moves too far"), (8, "most of the picture keeps changing")])
+@pytest.mark.parametrize(
+    "step, reason", [(3, "the camera moves too far"), (8, "most of the picture keeps changing")]
+)
 def test_a_panning_camera_is_refused(tmp_path, step, reason):
     rng = np.random.default_rng(1)
     wide = ndimage.gaussian_filter(rng.integers(0, 255, (96, 480, 3)).astype(float), (5, 5, 0))

@@ -75,8 +75,8 @@ def learn_ground(canvas: Canvas) -> Ground:
     alike = 1 + 2 * np.nanmedian(away[:, ever & ~moving]) if (ever & ~moving).any() else CHANGE
     moving &= share_like(looks, colour, alike) < STEADY
     if moving.sum() > UNREST * ever.sum():
-        raise NoInstances("most of the picture keeps changing, so there is no still background to see motion against",
-                          cure="give masks or boxes, or a clip from a fixed camera")  # fmt: skip
+        reason = "most of the picture keeps changing, and motion shows only against a still background"
+        raise NoInstances(reason, cure="give masks or boxes, or a clip from a fixed camera")
     choices = {b: gather(looks[:, *window(b)]) for b in blocks_of(moving)}
     home = count(codes(colour[~moving & ever]))
     usual = count(codes(looks[seen & moving])) / len(picks)
