@@ -34,7 +34,7 @@ def annotate(args: argparse.Namespace) -> int:
         online=args.online, model=args.model, base_url=args.base_url,
     )  # fmt: skip
     done = annotate_file(request)
-    print(f"{done.n_frames} frames, marks {done.mark_ids}, annotated by: {done.annotator}")
+    print(f"frames: {done.n_frames}, marks: {done.mark_ids}, annotated by: {done.annotator}")
     print(f"audit: {len(done.findings)} findings" + "".join(f"\n  {f}" for f in done.findings[:10]))
     for file in done.files:
         print(f"wrote {file}")

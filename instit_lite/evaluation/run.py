@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model.adapter import load_adapter
+from ..model.adapter import load_adapter, read_card
 from ..model.load import Base, load_base
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
@@ -64,5 +64,6 @@ def evaluate_adapter(profile: Profile, adapter: str | Path, out: str | Path, see
     """Score the profile's base and the adapter on top of it; return the table as text."""
     folder = Path(adapter)
     folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
+    read_card(folder)  # refuse a wrong folder before anything is loaded
     after = load_adapter(load_base(profile.model), folder)
     return format_table(evaluate(profile, load_base(profile.model), after, out, seed=seed).table)

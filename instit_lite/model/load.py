@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import AutoTokenizer, LlavaNextVideoForConditionalGeneration, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from ..errors import ModelError
 from .pixels import frames_to_pixels
@@ -46,6 +47,7 @@ def load_base(name: str = "micro") -> Base:
     if not (folder / "config.json").exists() or not any(folder.glob("*.safetensors")):
         cure = "run `make pretrain`" if name == "micro" else "give a folder with config.json and *.safetensors"
         raise ModelError("no checkpoint here", path=folder, cure=cure)
+    disable_progress_bar()  # a bar per load says nothing for a file on disk
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = LlavaNextVideoForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)

@@ -8,7 +8,6 @@ projector and head stay as they are.
 
 from __future__ import annotations
 
-import logging
 import types
 import warnings
 from collections.abc import Iterator
@@ -31,16 +30,11 @@ NO_BITSANDBYTES = (
 
 
 def import_bitsandbytes() -> types.ModuleType | None:
-    """Import bitsandbytes without its notes about optional kernels; None where it has no build."""
-    notes = logging.getLogger("bitsandbytes.backends.cpu.ops")
-    level = notes.level
-    notes.setLevel(logging.ERROR)
+    """Import bitsandbytes; None where it has no build."""
     try:
         import bitsandbytes
     except (ImportError, OSError, RuntimeError):
         return None
-    finally:
-        notes.setLevel(level)
     return bitsandbytes
 
 

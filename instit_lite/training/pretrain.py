@@ -59,8 +59,8 @@ class Phase:
 
 
 PHASES = (
-    Phase("base", 2400, 2e-3, 0, 192, 0.2, 0.15, both=False),
-    Phase("settle", 1500, 1.5e-3, 2 * 10**8, 256, 0.08, 0.06, both=True),
+    Phase("base", 1500, 2e-3, 0, 192, 0.2, 0.15, both=False),
+    Phase("settle", 1800, 1.5e-3, 2 * 10**8, 256, 0.08, 0.06, both=True),
 )
 
 

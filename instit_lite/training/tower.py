@@ -46,8 +46,10 @@ class PatchProbe(nn.Module):
         return dict(zip(HEADS, self.heads(patches).split(list(HEADS.values()), dim=-1)))
 
 
-def draw_picture(seed: int, printed_share: float = 0.6) -> tuple[np.ndarray, FrameFacts, list[PrintedNumber]]:
-    """One training picture at the tower's own side: a scene, a share of them with printed numbers."""
+def draw_picture(
+    seed: int, printed_share: float = 0.6, many: bool = False
+) -> tuple[np.ndarray, FrameFacts, list[PrintedNumber]]:
+    """One training picture at the tower's own side: a scene, a share of them with printed numbers, 2 to 5 or `many`."""
     rng = np.random.default_rng([seed, 1])
     moving = rng.random() < 0.3
     knobs = Knobs(n_things=(1, 4), motion=bool(moving), blur=float(rng.choice([0, 0, 0.006])))
@@ -57,7 +59,7 @@ def draw_picture(seed: int, printed_share: float = 0.6) -> tuple[np.ndarray, Fra
     facts = frame_facts(scene, u)
     printed: list[PrintedNumber] = []
     if rng.random() < printed_share:
-        picture, printed = print_numbers(picture, facts, rng)
+        picture, printed = print_numbers(picture, facts, rng, int(rng.integers(6, 10)) if many else None)
     return picture, facts, printed
 
 
@@ -83,9 +85,11 @@ def patch_targets(facts: FrameFacts, printed: list[PrintedNumber]) -> dict[str, 
     return labels
 
 
-def tower_batch(step: int, size: int, seed: int, printed_share: float = 0.6) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def tower_batch(
+    step: int, size: int, seed: int, printed_share: float = 0.6, many: bool = False
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Batch number `step`: pixels [size, 3, s, s] and labels per fact [size, g * g]."""
-    drawn = [draw_picture(seed + step * size + i, printed_share) for i in range(size)]
+    drawn = [draw_picture(seed + step * size + i, printed_share, many) for i in range(size)]
     pixels = frames_to_pixels(np.stack([picture for picture, _, _ in drawn]), IMAGE_SIDE)
     labels = [patch_targets(facts, printed) for _, facts, printed in drawn]
     return pixels, {name: torch.from_numpy(np.stack([x[name] for x in labels])) for name in HEADS}
@@ -107,7 +111,7 @@ def patch_loss(
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of the tower's training. Digits come last to a tower: the second part is mostly about them."""
+    """One part of the tower's training. Digits come last to a tower: the later parts are mostly about them."""
 
     name: str
     steps: int
@@ -115,11 +119,13 @@ class Phase:
     printed_share: float
     digit_weight: float
     first_seed: int
+    many: bool
 
 
 PHASES = (
-    Phase("see", 1500, 2e-3, 0.6, 1.0, 0),
-    Phase("read", 900, 1.5e-3, 0.9, 3.0, 10**8),
+    Phase("see", 1500, 2e-3, 0.6, 1.0, 0, many=False),
+    Phase("read", 900, 1.5e-3, 0.9, 3.0, 10**8, many=False),
+    Phase("many", 1500, 1.5e-3, 0.9, 2.0, 3 * 10**8, many=True),
 )
 
 
@@ -130,7 +136,8 @@ def train_tower(model: nn.Module, folder: Path, seed: int, share: float = 1.0, b
         train_loop(
             probe,
             lambda data, phase=phase: patch_loss(probe(data[0]), data[1], phase.digit_weight),
-            partial(tower_batch, size=batch, seed=seed + phase.first_seed, printed_share=phase.printed_share),
+            partial(tower_batch, size=batch, seed=seed + phase.first_seed,
+                    printed_share=phase.printed_share, many=phase.many),
             folder / phase.name, steps=max(1, round(phase.steps * share)), lr=phase.lr,
         )  # fmt: skip
     return score_tower(probe, seed=10**9)
