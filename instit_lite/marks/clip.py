@@ -11,10 +11,9 @@ import numpy as np
 class Clip:
     """Frames sampled from a source, with what is needed to find them again.
 
-    `frames` uint8 [T, H, W, 3] RGB, upright; `timestamps` float64 [T], seconds since the source's
-    first frame; `indices` int64 [T], 0-based places in the source; `n_decoded` frames that the
-    source really holds; `duration` seconds, 0 for a picture; `n_declared` frames that its header
-    promises, 0 where it does not say.
+    `frames` uint8 [T, H, W, 3] RGB, upright; `timestamps` float64 [T], seconds since the first frame;
+    `indices` int64 [T], 0-based places in the source; `n_decoded` frames that the source really holds;
+    `duration` seconds, 0 for a picture; `n_declared` frames that its header promises, or 0.
     """
 
     frames: np.ndarray
@@ -34,10 +33,9 @@ class Clip:
 def bin_centres(starts: np.ndarray, duration: float, max_frames: int) -> np.ndarray:
     """Choose at most `max_frames` frames: those on screen at the centres of equal bins of time.
 
-    `starts` float [N], ascending seconds, which a container may have rounded: a frame that begins
-    within a fifth of a frame after a centre counts as on screen, so that rounding never decides.
-    Returns int64 [min(N, max_frames)], strictly ascending: where one long frame fills several
-    bins, its neighbours stand in. All frames are taken where there are no more than asked.
+    `starts` float [N], ascending seconds, which a container may have rounded: a frame that begins within a
+    fifth of a frame after a centre counts as on screen, so that rounding never decides. Returns int64
+    [min(N, max_frames)], strictly ascending: where one long frame fills several bins, neighbours stand in.
     """
     n, k = len(starts), max_frames
     if n <= k:

@@ -1,7 +1,6 @@
 """COCO-style masks in. In: COCO or YouTube-VIS json. Out: detections per frame.
 
-YouTube-VIS, OVIS and LVVIS share one layout: per instance one segmentation a frame, null where it
-is absent.
+YouTube-VIS, OVIS and LVVIS share one layout: per instance one segmentation a frame, null where it is absent.
 """
 
 from __future__ import annotations
@@ -23,139 +22,99 @@ def from_coco(
 ) -> list[sv.Detections]:
     """Read one picture's instances from COCO json: polygons, compressed or plain run-length codes.
 
-    `image` is an image id or file name (None where the file has one image), `shape` the frame's
-    (height, width). The annotation id is the mark id; `renumber=True` gives 1, 2, … in file order
-    instead. Returns a list of one. Raises `UnreadableInput` for a file that is not COCO,
-    `MaskMismatch` for masks that do not fit.
+    `image` is an image id or file name (None where the file has one image), `shape` the frame's (height,
+    width). The annotation id is the mark id; `renumber=True` gives 1, 2, … in file order instead. Returns a
+    list of one. Raises `UnreadableInput` for a file that is not COCO, `MaskMismatch` for masks that do not
+    fit.
     """
-    table = load_json(path)
-    record = find(rows(table, "images", path), image, ("id", "file_name"), "image", path)
-    refuse_declared(record, shape, path)
-    marked = [a for a in rows(table, "annotations", path) if a.get("image_id") == record.get("id")]
-    ids = mark_ids([a.get("id") for a in marked], path, renumber)
-    masks = {i: decode(a.get("segmentation"), shape, i, path) for i, a in zip(ids, marked)}
+    _, marked = annotations_of("image", image, path, shape, renumber)
+    masks = {i: decode(a.get("segmentation"), shape, i, path) for i, a in marked.items()}
     return [from_masks(masks, shape)]
 
 
 def from_youtube_vis(
-    path: str | Path,
-    video: int | str | None,
-    shape: tuple[int, int],
-    indices: Sequence[int] | None = None,
+    path: str | Path, video: int | str | None, shape: tuple[int, int], indices: Sequence[int] | None = None,
     renumber: bool = False,
-) -> list[sv.Detections]:
+) -> list[sv.Detections]:  # fmt: skip
     """Read one video's instances from YouTube-VIS json; null means absent in that frame.
 
-    `video` is a video id (None where the file has one video); `indices` are the frames to take,
-    all without it. The rest is as in `from_coco`; ids here often run through the whole data set,
-    so `renumber=True` is usual.
+    `video` is a video id (None where the file has one video); `indices` are the frames to take, all without
+    it. The rest is as in `from_coco`; ids here often run through the whole data set, so `renumber=True` is
+    usual.
     """
-    table = load_json(path)
-    record = find(rows(table, "videos", path), video, ("id",), "video", path)
-    refuse_declared(record, shape, path)
-    marked = [a for a in rows(table, "annotations", path) if a.get("video_id") == record.get("id")]
-    ids = mark_ids([a.get("id") for a in marked], path, renumber)
+    record, marked = annotations_of("video", video, path, shape, renumber)
     n = record.get("length") or len(record.get("file_names") or ())
-    for i, a in zip(ids, marked):
+    for i, a in marked.items():
         if not isinstance(a.get("segmentations"), list) or len(a["segmentations"]) != n:
-            raise UnreadableInput(
-                f"instance {i} has not one segmentation for each of {n} frames",
-                path=path,
-                cure="use null where the instance is absent",
-            )
+            reason = f"instance {i} has not one segmentation for each of {n} frames"
+            raise UnreadableInput(reason, path=path, cure="use null where the instance is absent")
     found = []
     for t in pick(range(n), indices, "frames", path):
-        present = [(i, a["segmentations"][t]) for i, a in zip(ids, marked)]
-        masks = {i: decode(s, shape, i, path) for i, s in present if s is not None}
+        codes = {i: a["segmentations"][t] for i, a in marked.items()}
+        masks = {i: decode(code, shape, i, path) for i, code in codes.items() if code is not None}
         found.append(from_masks(masks, shape))
     return found
 
 
-def rows(table: dict[str, Any], key: str, path: str | Path) -> list[dict[str, Any]]:
-    """Return the list of objects under `key`."""
-    found = table.get(key)
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise UnreadableInput(
-            f'has no list of objects "{key}"', path=path, cure="give a COCO or YouTube-VIS file"
-        )
-    return found
-
-
-def find(
-    records: list[dict[str, Any]],
-    wanted: int | str | None,
-    keys: Sequence[str],
-    what: str,
-    path: str | Path,
-) -> dict[str, Any]:
-    """Return the one record with `wanted` under one of `keys`."""
-    hits = [r for r in records if wanted is None or any(r.get(key) == wanted for key in keys)]
-    if len(hits) != 1:
-        which = "" if wanted is None else f" {wanted!r}"
-        raise UnreadableInput(
-            f"holds {len(hits)} {what}s{which}, not one", path=path, cure=f"name one {what} of it"
-        )
-    return hits[0]
-
-
-def refuse_declared(record: dict[str, Any], shape: tuple[int, int], path: str | Path) -> None:
-    """Refuse a picture or video that the file declares at another size than the frames have."""
+def annotations_of(
+    kind: str, wanted: int | str | None, path: str | Path, shape: tuple[int, int], renumber: bool
+) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """Return the record of one image or video (the `kind`) of a file, and its annotations by mark id."""
+    table = load_json(path)
+    for key in (f"{kind}s", "annotations"):
+        if not isinstance(table.get(key), list) or not all(isinstance(row, dict) for row in table[key]):
+            reason = f'has no list of objects "{key}"'
+            raise UnreadableInput(reason, path=path, cure="give a COCO or YouTube-VIS file")
+    records = [r for r in table[f"{kind}s"] if wanted in (None, r.get("id"), r.get("file_name"))]
+    if len(records) != 1:
+        reason = f"holds {len(records)} {kind}s, not one" + (f", for {wanted!r}" if wanted else "")
+        raise UnreadableInput(reason, path=path, cure=f"name one {kind} of it")
+    record = records[0]
     if record.get("height") and record.get("width"):
         refuse_size((record["height"], record["width"]), shape, "the annotated picture", path)
+    marked = [a for a in table["annotations"] if a.get(f"{kind}_id") == record.get("id")]
+    return record, dict(zip(mark_ids([a.get("id") for a in marked], path, renumber), marked))
 
 
 def pick(
     items: Sequence[Any], indices: Sequence[int] | None, what: str, path: str | Path | None
 ) -> list[Any]:
     """Return the items at `indices`, or all; raise `MaskMismatch` beyond the last."""
-    if indices is None:
-        return list(items)
-    if len(indices) and max(indices) >= len(items):
-        raise MaskMismatch(
-            f"there are {what} for {len(items)} frames; frame {max(indices) + 1} was asked for",
-            path=path,
-            cure="use masks that cover the whole clip",
-        )
+    indices = range(len(items)) if indices is None else indices
+    if max(indices, default=-1) >= len(items):
+        reason = f"there are {what} for {len(items)} frames; frame {max(indices) + 1} was asked for"
+        raise MaskMismatch(reason, path=path, cure="use masks that cover the whole clip")
     return [items[i] for i in indices]
 
 
-def decode(
-    segmentation: Any, shape: tuple[int, int], mark_id: int, path: str | Path
-) -> np.ndarray:
+def decode(segmentation: Any, shape: tuple[int, int], mark_id: int, path: str | Path) -> np.ndarray:
     """Return the bool [H, W] mask of one segmentation: a run-length code or a list of polygons."""
     try:
         if isinstance(segmentation, dict):
-            return decode_rle(segmentation, shape, path)
+            refuse_size(segmentation["size"], shape, "a mask", path)
+            return decode_rle(segmentation["counts"], shape)
         if isinstance(segmentation, list) and segmentation:
-            return decode_polygons(segmentation, shape)
+            return np.any([fill_polygon(read_points(polygon), shape) for polygon in segmentation], axis=0)
         raise ValueError("it is neither a run-length code nor a list of polygons")
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as problem:
-        raise MaskMismatch(
-            f"the segmentation of instance {mark_id} is damaged ({problem})",
-            path=path,
-            cure="write the annotations again",
-        ) from problem
+        reason = f"the segmentation of instance {mark_id} is damaged ({problem})"
+        raise MaskMismatch(reason, path=path, cure="write the annotations again") from problem
 
 
-def decode_rle(rle: dict[str, Any], shape: tuple[int, int], path: str | Path) -> np.ndarray:
+def decode_rle(counts: str | list[int], shape: tuple[int, int]) -> np.ndarray:
     """Decode COCO's run lengths, compressed (a string) or plain (a list), column by column."""
-    refuse_size(rle["size"], shape, "a mask", path)
-    counts = rle["counts"]
     area = shape[0] * shape[1]
     if isinstance(counts, list) and not all(type(c) is int and 0 <= c <= area for c in counts):
         raise ValueError("run lengths must be whole numbers within the picture")
     return sv.rle_to_mask(counts, (shape[1], shape[0])).astype(bool)
 
 
-def decode_polygons(polygons: list[Any], shape: tuple[int, int]) -> np.ndarray:
-    """Fill the union of polygons [x0, y0, x1, y1, …]."""
-    mask = np.zeros(shape, bool)
-    for polygon in polygons:
-        points = np.asarray(polygon, float)
-        if points.ndim != 1 or len(points) < 6 or len(points) % 2 or not np.isfinite(points).all():
-            raise ValueError("a polygon needs three or more points of two finite numbers")
-        mask |= fill_polygon(points.reshape(-1, 2), shape)
-    return mask
+def read_points(polygon: Any) -> np.ndarray:
+    """Turn a polygon [x0, y0, x1, y1, …] into points, float [N, 2]."""
+    points = np.array(polygon, float).reshape(-1, 2)
+    if len(points) < 3 or not np.isfinite(points).all():
+        raise ValueError("a polygon needs three or more points of two finite numbers")
+    return points
 
 
 def fill_polygon(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

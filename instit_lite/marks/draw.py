@@ -1,7 +1,6 @@
 """Set-of-Marks on frames. In: frames, instances, a style's name. Out: marked copies, and where the marks are.
 
-Every instance bears its id, the same in all frames (paper A.1). Pillow draws the digits, once for each id
-and size.
+Every instance bears its id, the same in all frames (paper A.1). Pillow draws the digits.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import supervision as sv
 from PIL import Image, ImageDraw
 
 from ..errors import MaskMismatch
-from .detections import check_frame
+from .detections import check_count, check_frame
 from .field import Field
-from .placement import Anchor, leader_pixels, place_in
+from .placement import Anchor, leader_pixels, place_marks
 from .style import STYLES, Style, box_size, cap_height, get_style, id_colour, patch
 
 __all__ = ["STYLES", "Style", "draw_marks", "get_style", "mark_clip"]
@@ -24,11 +23,9 @@ WIDE_CONTOUR = 480  # short side from which an opaque contour is two pixels wide
 
 
 def draw_marks(
-    frame: np.ndarray,
-    detections: sv.Detections,
-    style: str = "video",
+    frame: np.ndarray, detections: sv.Detections, style: str = "video",
     previous: Mapping[int, Anchor] | None = None,
-) -> tuple[np.ndarray, dict[int, Anchor]]:
+) -> tuple[np.ndarray, dict[int, Anchor]]:  # fmt: skip
     """Mark every instance of a frame, uint8 [H, W, 3] RGB; return a marked copy and the anchors by mark id.
 
     `previous` is the anchors of the frame before, which keeps marks steady. A frame without instances is
@@ -37,17 +34,15 @@ def draw_marks(
     """
     look = get_style(style)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise MaskMismatch(
-            f"a frame is {frame.dtype} of shape {frame.shape}", cure="give uint8 [height, width, 3] in RGB"
-        )
-    marked = np.array(frame, order="C")
+        reason = f"a frame is {frame.dtype} of shape {frame.shape}"
+        raise MaskMismatch(reason, cure="give uint8 [height, width, 3] in RGB")
+    marked, shape = np.array(frame, order="C"), frame.shape[:2]
     if not len(detections):
         return marked, {}
-    shape = frame.shape[:2]
     check_frame(detections, shape, 1)
-    ids = [int(i) for i in detections.tracker_id]
     field = Field(detections.mask, detections.tracker_id)
-    anchors = place_in(field, {i: box_size(look, str(i), shape) for i in ids}, previous)
+    ids = detections.tracker_id.tolist()
+    anchors = place_marks(detections, {i: box_size(look, str(i), shape) for i in ids}, previous, field)
     for mark_id, mask, window in zip(ids, detections.mask, field.windows):
         if window is not None and look.contour_alpha:
             draw_region(marked[window], mask[window], id_colour(look, mark_id), look, min(shape))
@@ -61,16 +56,11 @@ def draw_marks(
 
 
 def mark_clip(frames: np.ndarray, detections: Sequence[sv.Detections], style: str = "video") -> np.ndarray:
-    """Mark a clip, uint8 [T, H, W, 3], with one `Detections` per frame; return a marked copy of the same
-    shape.
+    """Mark a clip, uint8 [T, H, W, 3], with one `Detections` per frame; return a marked copy.
 
     Marks keep their place within their instance from frame to frame.
     """
-    if len(frames) != len(detections):
-        raise MaskMismatch(
-            f"there are instances for {len(detections)} frames, and the clip has {len(frames)}",
-            cure="read the masks with the clip's indices",
-        )
+    check_count(detections, frames)
     marked, anchors = np.empty_like(frames), {}
     for t, (frame, found) in enumerate(zip(frames, detections)):
         marked[t], anchors = draw_marks(frame, found, style, anchors)
@@ -99,21 +89,14 @@ def draw_region(
 
 
 def erode(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask, bool [h, w], whose four neighbours belong to it too; outside counts as
-    out.
-    """
+    """Return the pixels of a mask, bool [h, w], whose four neighbours belong to it; outside counts as out."""
     inner = np.zeros_like(mask)
-    core = mask[1:-1, 1:-1] & mask[:-2, 1:-1]
-    core &= mask[2:, 1:-1]
-    core &= mask[1:-1, :-2]
-    inner[1:-1, 1:-1] = core & mask[1:-1, 2:]
+    inner[1:-1, 1:-1] = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
     return inner
 
 
 def draw_leader(frame: np.ndarray, anchor: Anchor, style: Style) -> None:
-    """Draw the line from a mark's box to its instance, in the box's colour with a rim of the ink, and a
-    dot.
-    """
+    """Draw the line from a mark's box to its instance, with a rim of the ink, and a dot."""
     x, y = leader_pixels(anchor)
     cap = cap_height(style, frame.shape[:2])
     core, rim = max(1, round(cap / 9) - 1), 2 * (cap >= 9)

@@ -1,8 +1,8 @@
 """Instances in. In: scene truth, palette PNGs, COCO or YouTube-VIS json, boxes. Out: detections.
 
-Every source gives `list[supervision.Detections]`, one per frame, whose `tracker_id` is the mark id
-and whose `mask` is bool [n, H, W]. Sources that cover a whole video take the clip's `indices`, so
-that masks meet their frames.
+Every source gives `list[supervision.Detections]`, one per frame, whose `tracker_id` is the mark id and whose
+`mask` is bool [n, H, W]. Sources that cover a whole video take the clip's `indices`, so that masks meet
+their frames.
 """
 
 from __future__ import annotations
@@ -26,27 +26,19 @@ from .files import check_file, load_json
 from .images import JPEG, list_pictures, load_picture
 
 __all__ = [
-    "MAX_MARK_ID",
-    "check_instances",
-    "from_boxes",
-    "from_coco",
-    "from_masks",
-    "from_palette_png",
-    "from_scene",
-    "from_youtube_vis",
-]
+    "MAX_MARK_ID", "check_instances", "from_boxes", "from_coco", "from_masks", "from_palette_png",
+    "from_scene", "from_youtube_vis",
+]  # fmt: skip
 
 VOID = 255  # DAVIS, 8 bits: belongs to no instance and not to the background
 
 
-def from_scene(
-    scene: Scene, clip: Clip, clock: Sequence[float] | None = None
-) -> list[sv.Detections]:
+def from_scene(scene: Scene, clip: Clip, clock: Sequence[float] | None = None) -> list[sv.Detections]:
     """Return the exact visible masks of a filmed scene at the clip's frames.
 
-    `clock` gives each frame's moment from 0 to 1; without it, the clip is taken to show the scene
-    from start to end. Things that the scene's facts call not visible (under a quarter of their
-    area) bear no mark. Raises `MaskMismatch` where the frames are not square.
+    `clock` gives each frame's moment from 0 to 1; without it, the clip is taken to show the scene from start
+    to end. Things that the scene's facts call not visible (under a quarter of their area) bear no mark.
+    Raises `MaskMismatch` where the frames are not square.
     """
     shape = clip.frames.shape[1:3]
     refuse_size(shape, (min(shape), min(shape)), "the clip", clip.source)
@@ -66,110 +58,83 @@ def from_palette_png(
 ) -> list[sv.Detections]:
     """Read id masks as DAVIS stores them: value = mark id, 0 background, 255 void.
 
-    There is one picture a frame. `source` is a folder, one file or a list of files in natural
-    order; `shape` the frames' (height, width); `indices` the pictures to take, all without it.
-    Raises `MaskMismatch` for another size or a colour picture, `NoInstances` where no picture
-    holds an id, `UnreadableInput` for damaged files.
+    There is one picture a frame. `source` is a folder, one file or a list of files in natural order; `shape`
+    the frames' (height, width); `indices` the pictures to take, all without it. Raises `MaskMismatch` for
+    another size or a colour picture, `NoInstances` where no picture holds an id, `UnreadableInput` for
+    damaged files.
     """
-    if isinstance(source, str | Path):
-        files = list_pictures(source) if Path(source).is_dir() else [Path(source)]
-    else:
-        files = [Path(file) for file in source]
+    files = [source] if isinstance(source, str | Path) else source
+    if len(files) == 1 and Path(files[0]).is_dir():
+        files = list_pictures(files[0])
     found = []
-    for file in pick(files, indices, "masks", source if isinstance(source, str | Path) else None):
+    for file in pick(files, indices, "masks", Path(files[0]).parent):
         ids = read_ids(file)
         shape = shape or ids.shape
         refuse_size(ids.shape, shape, "the mask", file)
-        present = mark_ids([int(i) for i in np.unique(ids) if i], file)
+        present = mark_ids(np.setdiff1d(ids, [0]).tolist(), file)
         found.append(from_masks({i: ids == i for i in present}, shape))
     if not any(len(f) for f in found):
-        raise NoInstances(
-            "the masks hold no id, only background (0) or void (255)",
-            path=files[0].parent if files else None,
-            cure="store ids as values; in a black-and-white mask, 1 instead of 255",
-        )
+        cure = "store ids as values; in a black-and-white mask, 1 instead of 255"
+        reason = "holds no id, only background (0) or void (255)"
+        raise NoInstances(reason, path=files[0], cure=cure)
     return found
 
 
-def read_ids(file: Path) -> np.ndarray:
+def read_ids(file: str | Path) -> np.ndarray:
     """Read a picture's stored values, int64 [H, W], palette or not; void becomes 0."""
     picture = load_picture(file)
+    cure = "save ids as a palette or grey PNG"
     if check_file(file)[1].startswith(JPEG):
-        raise MaskMismatch(
-            "is a JPEG, which does not keep ids exactly",
-            path=file,
-            cure="save ids as a palette PNG",
-        )
+        raise MaskMismatch("is a JPEG, which does not keep ids exactly", path=file, cure=cure)
     if picture.mode not in ("P", "L", "1", "I", "I;16", "I;16B"):
-        raise MaskMismatch(
-            f"is a colour picture (mode {picture.mode}), not a mask of ids",
-            path=file,
-            cure="save ids as a palette or grey PNG",
-        )
+        reason = f"is a colour picture (mode {picture.mode}), not a mask of ids"
+        raise MaskMismatch(reason, path=file, cure=cure)
     ids = np.asarray(picture).astype(np.int64)
     return np.where(ids == VOID, 0, ids) if picture.mode in ("P", "L") else ids
 
 
 def from_boxes(
-    source: str | Path | dict[str, Any],
-    shape: tuple[int, int],
-    indices: Sequence[int] | None = None,
+    source: str | Path | dict[str, Any], shape: tuple[int, int], indices: Sequence[int] | None = None
 ) -> list[sv.Detections]:
     """Read boxes; each becomes a rectangular mask of all pixels it touches.
 
     A picture: `{"boxes": [{"id": 1, "xyxy": [x0, y0, x1, y1]}, …]}`.
     A clip, one list per frame: `{"frames": [[{"id": 1, "xyxy": …}, …], [], …]}`.
 
-    Pixels count from the top left corner, x1 and y1 exclusive. `source` is a file or the loaded
-    object, `shape` the frames' (height, width), `indices` the frames to take. Boxes are clipped to
-    the frame; one that lies outside, is reversed or not finite raises `MaskMismatch`.
+    Pixels count from the top left corner, x1 and y1 exclusive. `source` is a file or the loaded object,
+    `shape` the frames' (height, width), `indices` the frames to take. Boxes are clipped to the frame; one
+    that lies outside, is reversed or not finite raises `MaskMismatch`.
     """
     path = source if isinstance(source, str | Path) else None
-    table = load_json(source) if path is not None else source
-    table = table if isinstance(table, dict) else {}
-    frames = [table["boxes"]] if "boxes" in table else table.get("frames")
-    if not isinstance(frames, list) or not all(isinstance(boxes, list) for boxes in frames):
-        raise UnreadableInput(
-            'holds neither "boxes" nor "frames" as lists', path=path, cure="see `from_boxes`"
-        )
+    table = source if path is None else load_json(path)
+    try:
+        frames = [table["boxes"]] if "boxes" in table else table["frames"]
+        frames = [[(box["id"], box["xyxy"]) for box in boxes] for boxes in frames]
+    except (KeyError, TypeError) as problem:
+        reason = 'holds neither "boxes" nor "frames" as lists of boxes with "id" and "xyxy"'
+        raise UnreadableInput(reason, path=path, cure="see `from_boxes`") from problem
     found = []
     for boxes in pick(frames, indices, "boxes", path):
-        if not all(isinstance(box, dict) and {"id", "xyxy"} <= box.keys() for box in boxes):
-            raise UnreadableInput(
-                'has a box without "id" or "xyxy"', path=path, cure="give every box both"
-            )
-        ids = mark_ids([box["id"] for box in boxes], path)
-        masks = {i: box_mask(box["xyxy"], shape, i, path) for i, box in zip(ids, boxes)}
+        ids = mark_ids([i for i, _ in boxes], path)
+        masks = {i: box_mask(xyxy, shape, i, path) for i, (_, xyxy) in zip(ids, boxes)}
         found.append(from_masks(masks, shape))
     return found
 
 
-def box_mask(
-    xyxy: Any, shape: tuple[int, int], mark_id: int, path: str | Path | None
-) -> np.ndarray:
+def box_mask(xyxy: Any, shape: tuple[int, int], mark_id: int, path: str | Path | None) -> np.ndarray:
     """Return the bool [H, W] mask of one box, clipped to the frame."""
     height, width = shape
     try:
-        x0, y0, x1, y1 = (float(v) for v in xyxy)
+        box = np.array(xyxy, float).reshape(4)
     except (TypeError, ValueError) as problem:
-        raise MaskMismatch(
-            f"box {mark_id} is not four numbers", path=path, cure="give x0, y0, x1, y1"
-        ) from problem
-    if not np.isfinite([x0, y0, x1, y1]).all() or x1 <= x0 or y1 <= y0:
-        raise MaskMismatch(
-            f"box {mark_id} is reversed, empty or not finite",
-            path=path,
-            cure="need x0 < x1, y0 < y1",
-        )
-    inside = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        raise MaskMismatch(
-            f"box {mark_id} lies outside the frame of {width}x{height}",
-            path=path,
-            cure="give boxes in pixels of this frame",
-        )
-    if inside != (x0, y0, x1, y1):
+        reason = f"box {mark_id} is not four numbers"
+        raise MaskMismatch(reason, path=path, cure="give x0, y0, x1, y1") from problem
+    x0, y0, x1, y1 = inside = np.clip(box, 0, [width, height, width, height])
+    if not (x0 < x1 and y0 < y1):  # so it is where a number is not a number
+        reason = f"box {mark_id} is reversed, empty, not finite or outside the frame of {width}x{height}"
+        raise MaskMismatch(reason, path=path, cure="give x0 < x1, y0 < y1 in pixels of this frame")
+    if (inside != box).any():
         warnings.warn(f"{path or 'boxes'}: box {mark_id} was clipped to the frame", stacklevel=4)
     mask = np.zeros(shape, bool)
-    mask[int(inside[1]) : int(np.ceil(inside[3])), int(inside[0]) : int(np.ceil(inside[2]))] = True
+    mask[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = True
     return mask

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import supervision as sv
 
-from .field import OUTSIDE, Field, Region
+from .field import Field, Region
 
 MAX_COVER = 0.55  # share of an instance that its own mark may hide
 SLACK = 0.1  # by which MAX_COVER yields to keep a mark as it was: in place, or beside
@@ -53,25 +53,19 @@ class Anchor:
 
 
 def place_marks(
-    detections: sv.Detections,
-    sizes: Mapping[int, tuple[int, int]],
-    previous: Mapping[int, Anchor] | None = None,
-) -> dict[int, Anchor]:
+    detections: sv.Detections, sizes: Mapping[int, tuple[int, int]],
+    previous: Mapping[int, Anchor] | None = None, field: Field | None = None,
+) -> dict[int, Anchor]:  # fmt: skip
     """Place the mark of every instance of one frame.
 
     `detections` has `mask` bool [n, H, W] and `tracker_id`; `sizes` gives (width, height) in pixels by mark
-    id; `previous` is what this returned for the frame before. Where masks overlap, as boxes do, the smaller
-    instance is in front, so every instance has a visible region. Marks that fit in place go first, small
-    instances before large.
+    id; `previous` is what this returned for the frame before; `field` is the frame's, if it is made already.
+    Where masks overlap, as boxes do, the smaller instance is in front, so every instance has a visible
+    region. Marks that fit in place go first, small instances before large.
     """
-    return place_in(Field(detections.mask, detections.tracker_id), sizes, previous) if len(detections) else {}
-
-
-def place_in(
-    field: Field, sizes: Mapping[int, tuple[int, int]], previous: Mapping[int, Anchor] | None = None
-) -> dict[int, Anchor]:
-    """Place all marks in a fresh field; see `place_marks`."""
-    previous = previous or {}
+    if not len(detections):
+        return {}
+    field, previous = field or Field(detections.mask, detections.tracker_id), previous or {}
     anchors: dict[int, Anchor] = {}
     regions = sorted(field.regions, key=lambda r: (r.mark_id not in previous, r.area, r.mark_id))
     for region in regions:
@@ -108,96 +102,72 @@ def in_place(
     if limit is None:
         limit = MAX_COVER if before is None else MAX_COVER + (SLACK if before.leader is None else -SLACK)
     most = limit * region.area
-    kept = None
-    if before is not None and before.leader is None:
-        kept = region.at_place(before.place)
-        kept = kept if kept and fits(field, region, size, kept, most) else None
-    if kept and region.depth_at(kept) >= KEEP * region.depth.max():
-        return anchored(region, size, kept)
     best = region.deepest()
     if not fits(field, region, size, best, most):
         best = search(field, region, size, most)
-    if kept and (best is None or region.depth_at(kept) >= KEEP * region.depth_at(best)):
-        best = kept
+    kept = region.at_place(before.place) if before is not None and before.leader is None else None
+    if kept and fits(field, region, size, kept, most):
+        if best is None or region.depth_at(kept) >= KEEP * region.depth_at(best):
+            best = kept
     return anchored(region, size, best) if best else None
 
 
-def anchored(region: Region, size: tuple[int, int], centre: tuple[int, int], covers: int = 0) -> Anchor:
+def anchored(region: Region, size: tuple[int, int], centre: tuple[int, int]) -> Anchor:
     x, y = centre[0] - size[0] // 2, centre[1] - size[1] // 2
-    return Anchor(x, y, *size, None, region.place_of(centre), covers)
+    return Anchor(x, y, *size, None, region.place_of(centre))
 
 
 def fits(field: Field, region: Region, size: tuple[int, int], centre: tuple[int, int], most: float) -> bool:
-    """Say whether a box centred on the pixel `centre` is free and hides at most `most` pixels of its
-    instance.
-    """
-    x, y = centre[0] - size[0] // 2, centre[1] - size[1] // 2
-    if x < 0 or y < 0 or x + size[0] > field.width or y + size[1] > field.height:
+    """Say whether a box centred on a pixel is free and hides at most `most` pixels of its instance."""
+    box = anchored(region, size, centre)
+    if not field.holds(box.x, box.y, size):
         return False
-    window = slice(y, y + size[1]), slice(x, x + size[0])
-    own = field.owner[window] == region.key
-    return not field.blocked(region, window).any() and own.sum() <= most
+    own = field.owner[box.window] == region.key
+    return not field.blocked(region, box.window).any() and own.sum() <= most
 
 
 def search(field: Field, region: Region, size: tuple[int, int], most: float) -> tuple[int, int] | None:
-    """Try every centre on the visible region, on a grid first where the region is large; return the deepest
-    fit.
-    """
-    for step in sorted({region.step, 1}, reverse=True):
-        depth, xs, ys = (region.depth, region.xs, region.ys) if step == region.step else region.fine()
-        lefts, tops = xs - size[0] // 2, ys - size[1] // 2
-        window = field.clip(lefts[0], tops[0], lefts[-1] + size[0], tops[-1] + size[1])
+    """Try centres on the visible region, on a grid and then on every pixel; return the deepest fit."""
+    for every_pixel in (False, True):
+        grid = region.finest() if every_pixel else region
+        lefts, tops = grid.xs - size[0] // 2, grid.ys - size[1] // 2
+        window = field.window_of(lefts, tops, size)
         taken = field.box_sums(field.blocked(region, window), window, size, lefts, tops)
         own = field.box_sums(field.owner[window] == region.key, window, size, lefts, tops)
-        score = np.where((taken == 0) & (own <= most), depth, 0)
+        score = np.where((taken == 0) & (own <= most), grid.depth, 0)
         row, column = np.unravel_index(score.argmax(), score.shape)
         if score[row, column] > 0:
-            return int(xs[column]), int(ys[row])
+            return int(grid.xs[column]), int(grid.ys[row])
     return None
 
 
 def beside(field: Field, region: Region, size: tuple[int, int], before: Anchor | None) -> Anchor | None:
-    """Find free background near the region, as near as a leader line that crosses nothing allows, or return
-    None.
+    """Find free background near the region whose leader line crosses nothing, or else the fewest pixels.
 
-    A region that others enclose has no such line: then the one that crosses the fewest pixels of others is
-    taken.
+    Returns None where no background is free.
     """
     end = region.deepest()
     if before is not None and before.leader is not None:
-        end = steady_end(region, before, end)
+        steady = region.at_place(before.place)
+        end = steady if steady and region.depth_at(steady) >= KEEP * region.depth_at(end) else end
         x, y = before.x + end[0] - before.leader[0], before.y + end[1] - before.leader[1]
         kept = Anchor(x, y, *size, end, region.place_of(end))
-        if free(field, kept) and not crossed(field, region, kept):
+        free = field.holds(x, y, size) and not field.taken(kept.window).any()
+        if free and not crossed(field, region, kept):
             return kept
+    place = region.place_of(end)
     for reach in (1.5, 4.0, 1e4):
         lefts, tops = corners(field, region, size, reach)
-        if not len(lefts) or not len(tops):
-            continue
-        window = field.clip(lefts[0], tops[0], lefts[-1] + size[0], tops[-1] + size[1])
-        taken = field.owner[window] > 0
-        taken |= field.marks[window]
-        sums = field.box_sums(taken, window, size, lefts, tops)
-        rows, columns = np.nonzero(sums == 0)
+        window = field.window_of(lefts, tops, size)
+        rows, columns = np.nonzero(field.box_sums(field.taken(window), window, size, lefts, tops) == 0)
         x, y = lefts[columns], tops[rows]
         order = np.argsort(np.hypot(x + size[0] / 2 - end[0], y + size[1] / 2 - end[1]), kind="stable")
-        fewest, best = OUTSIDE, None
-        for k in order[:: max(1, len(order) // FAR)]:
-            found = Anchor(int(x[k]), int(y[k]), *size, end, region.place_of(end))
-            n = crossed(field, region, found)
-            if n < fewest:
-                fewest, best = n, found
-            if not n:
-                break
-        if best:
-            return best
+        order = order[:: max(1, len(order) // FAR)]
+        tries = [Anchor(int(x[k]), int(y[k]), *size, end, place) for k in order]
+        if tries:
+            clear = (anchor for anchor in tries if not crossed(field, region, anchor))
+            return next(clear, None) or min(tries, key=lambda anchor: crossed(field, region, anchor))
     return None
-
-
-def steady_end(region: Region, before: Anchor, deepest: tuple[int, int]) -> tuple[int, int]:
-    """Keep a leader's end where it was within the instance while that point is nearly as deep as any."""
-    kept = region.at_place(before.place)
-    return kept if kept and region.depth_at(kept) >= KEEP * region.depth_at(deepest) else deepest
 
 
 def corners(
@@ -212,24 +182,14 @@ def corners(
     return np.arange(x0, x1 + 1, step), np.arange(y0, y1 + 1, step)
 
 
-def free(field: Field, anchor: Anchor) -> bool:
-    """Say whether a box beside its instance is inside the frame and on nothing at all."""
-    inside = anchor.x >= 0 and anchor.y >= 0
-    inside = inside and anchor.x + anchor.width <= field.width and anchor.y + anchor.height <= field.height
-    return inside and not (field.owner[anchor.window].any() or field.marks[anchor.window].any())
-
-
 def crossed(field: Field, region: Region, anchor: Anchor) -> int:
     """Count the pixels of other instances and other marks that the leader line crosses."""
     x, y = leader_pixels(anchor)
-    owner = field.owner[y, x]
-    return int(np.count_nonzero(((owner != 0) & (owner != region.key)) | field.marks[y, x]))
+    return int(np.count_nonzero(field.blocked(region, (y, x))))
 
 
 def leader_pixels(anchor: Anchor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels x and y, int [k], of the line from the box's nearest edge to the leader's end,
-    inclusive.
-    """
+    """Return the pixels x and y, int [k], of the line from the box's nearest edge to the leader's end."""
     ex, ey = anchor.leader
     sx = min(max(ex, anchor.x), anchor.x + anchor.width - 1)
     sy = min(max(ey, anchor.y), anchor.y + anchor.height - 1)
@@ -238,20 +198,11 @@ def leader_pixels(anchor: Anchor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def least_bad(field: Field, region: Region, size: tuple[int, int]) -> Anchor:
-    """In a crowded frame, take the box that covers the least of others, in place or at the end of a
-    leader.
-    """
-    end = region.deepest()
-    lefts, tops = corners(field, region, size, 1e4)
-    whole = (slice(0, field.height), slice(0, field.width))
+    """In a crowded frame, take the box that covers the least of others, with a leader to its instance."""
+    whole = slice(0, field.height), slice(0, field.width)
     cost = field.blocked(region, whole) + 8 * field.marks  # an unreadable mark is worse
+    lefts, tops = corners(field, region, size, 1e4)
     sums = field.box_sums(cost, whole, size, lefts, tops)
     row, column = np.unravel_index(sums.argmin(), sums.shape)
-    x, y = int(lefts[column]), int(tops[row])
-    outside = Anchor(x, y, *size, end, region.place_of(end), int(sums[row, column]))
-    sums = field.box_sums(cost, whole, size, region.xs - size[0] // 2, region.ys - size[1] // 2)
-    sums = np.where(region.depth > 0, sums, OUTSIDE)
-    row, column = np.unravel_index(sums.argmin(), sums.shape)
-    if sums[row, column] > outside.covers:
-        return outside
-    return anchored(region, size, (int(region.xs[column]), int(region.ys[row])), int(sums[row, column]))
+    end, x, y = region.deepest(), int(lefts[column]), int(tops[row])
+    return Anchor(x, y, *size, end, region.place_of(end), int(sums[row, column]))

@@ -1,5 +1,4 @@
-"""How a mark looks. In: a style's name, a mark id, the frame's size. Out: a `Style`, the box's size, the
-digits.
+"""How a mark looks. In: a style's name, a mark id, the frame's size. Out: a `Style`, box size, digits.
 
 Two styles are in use in INST-IT, measured on its published frames: video frames and images differ. The
 third, `micro`, is large print: a picture of 64 pixels leaves nothing of the others.
@@ -24,10 +23,7 @@ GOLDEN = 0.618034  # steps of the hue that keep neighbouring ids apart
 @dataclass(frozen=True)
 class Style:
     """Colours are RGB, alphas 0 to 1. Cap height = `cap` x (short side / `reference`) ** `power`, at least
-    `least`.
-
-    The box is the digits' width plus `pad_x` cap heights wide and `pad_y` cap heights high.
-    """
+    `least`. The box is the digits' width plus `pad_x` cap heights wide and `pad_y` cap heights high."""
 
     name: str
     ink: Colour
@@ -93,9 +89,7 @@ def glyphs(style: Style, text: str, shape: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def patch(style: Style, text: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return box and digits as what to keep of the frame, float32 [h, w, 1], and what to add, float32 [h, w,
-    3].
-    """
+    """Return the share of the frame to keep, float32 [h, w, 1], and what box and digits add, [h, w, 3]."""
     ink = glyphs(style, text, shape)[..., None].astype(np.float32) / 255
     keep = (1 - ink) * (1 - style.box_alpha)
     box, digits = np.float32(style.box), np.float32(style.ink)

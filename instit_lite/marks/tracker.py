@@ -1,5 +1,4 @@
-"""Find what moves. In: a clip filmed by a fixed camera. Out: the sampled `Clip` and the instances in its
-frames.
+"""Find what moves. In: a clip filmed by a fixed camera. Out: the sampled `Clip` and its instances.
 
 Offline: all frames are looked at, small, before any is answered. Nothing is known of people or balls; an
 instance is what moves on its own against a still background at least for a while.
@@ -7,7 +6,7 @@ instance is what moves on its own against a still background at least for a whil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,9 @@ from .images import list_pictures, read_image
 from .reader import read_clip
 from .tracking.blobs import WORTH, find_pieces, gather_things, link
 from .tracking.camera import Canvas, lay_out
-from .tracking.ground import cut_out, learn_ground
+from .tracking.ground import cut_frame, learn_ground
 from .tracking.layers import follow, learn_thing, share_out
-from .video import open_video, upright_rgb
+from .video import frames_of, upright_rgb
 
 SIDE = 320  # pixels of the longest side while tracking
 FEWEST, MOST_FRAMES = 5, 400  # frames looked at
@@ -32,21 +31,20 @@ FEWEST, MOST_FRAMES = 5, 400  # frames looked at
 def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tuple[Clip, list[sv.Detections]]:
     """Find the moving things of a clip and follow them.
 
-    Returns the clip as `read_clip` samples it, and for each of its frames the detections, `mask` bool [n, H,
-    W], `tracker_id` from 1, the instance most seen first. Raises `NoInstances` where nothing moves, where
+    Returns the clip as `read_clip` samples it, and its frames' detections, `mask` bool [n, H, W],
+    `tracker_id` from 1, the instance most seen first. Raises `NoInstances` where nothing moves, where
     there are fewer than 5 frames, or where the camera travels; `UnreadableInput` as `read_clip` does.
     """
     clip = read_clip(path, max_frames)
     if clip.n_decoded < FEWEST:
-        reason = "holds too few frames to see motion"
-        raise NoInstances(reason, path=path, cure="give a longer clip, masks or boxes")
+        raise NoInstances("holds too few frames to see motion", path=path, cure="give a longer clip or boxes")
     looked, frames = read_small(path, clip)
     try:
         canvas = lay_out(frames)
         ground = learn_ground(canvas)
     except NoInstances as problem:
         raise NoInstances(problem.reason, path=path, cure=problem.cure) from None
-    masks = cut_out(canvas, ground)
+    masks = np.stack([cut_frame(f, s, ground) for f, s in zip(canvas.frames, canvas.seen)])
     pieces = [find_pieces(f, m, t) for t, (f, m) in enumerate(zip(canvas.frames, masks))]
     things = [learn_thing(t) for t in gather_things(link(pieces), max_instances, WORTH * masks[0].size)]
     things, paths = follow(canvas.frames, masks, things)
@@ -61,8 +59,7 @@ def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tup
 
 
 def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Read the clip densely: the places of the frames in the source, int [N], and the frames, uint8 [N, h,
-    w, 3].
+    """Read the clip densely: the frames' places in the source, int [N], and the frames, uint8 [N, h, w, 3].
 
     All frames are taken where there are no more than `MOST_FRAMES`, and always those of the clip.
     """
@@ -72,20 +69,12 @@ def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     dense = np.linspace(0, clip.n_decoded - 1, min(clip.n_decoded, MOST_FRAMES)).round().astype(int)
     looked = np.union1d(dense, clip.indices)
     if Path(path).is_dir():
-        files = list_pictures(Path(path))
-        shots = (read_image(files[i]) for i in looked)
+        shots = map(read_image, np.array(list_pictures(path))[looked])
     else:
-        shots = stream(Path(path), set(looked.tolist()))
+        wanted = set(looked.tolist())
+        shots = (upright_rgb(frame) for i, frame in enumerate(frames_of(Path(path))) if i in wanted)
     small = [Image.fromarray(shot).resize(size, Image.Resampling.BOX) for shot in shots]
     return looked, np.stack([np.asarray(picture) for picture in small])
-
-
-def stream(path: Path, wanted: set[int]) -> Iterator[np.ndarray]:
-    """Decode a video once and hand out the wanted frames, uint8 [H, W, 3], without keeping them."""
-    with open_video(path) as (container, video):
-        for i, frame in enumerate(container.decode(video)):
-            if i in wanted:
-                yield upright_rgb(frame)
 
 
 def enlarge(
@@ -103,9 +92,8 @@ def enlarge(
 
 def number(found: list[dict[int, np.ndarray]]) -> list[dict[int, np.ndarray]]:
     """Number things 1, 2, … by how much of them is seen over all frames."""
-    seen: dict[int, float] = {}
+    seen: Counter[int] = Counter()
     for masks in found:
-        for k, mask in masks.items():
-            seen[k] = seen.get(k, 0) + float(np.sqrt(mask.sum()))
-    ids = {k: i for i, k in enumerate(sorted(seen, key=lambda k: -seen[k]), start=1)}
+        seen.update({k: np.sqrt(mask.sum()) for k, mask in masks.items()})
+    ids = {k: i for i, (k, _) in enumerate(seen.most_common(), start=1)}
     return [{ids[k]: mask for k, mask in masks.items()} for masks in found]

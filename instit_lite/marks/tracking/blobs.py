@@ -1,8 +1,7 @@
-"""Follow the pieces of the foreground and say which are the same thing. In: foreground masks. Out: `Thing`s.
+"""Follow the pieces of the foreground and say which are the same thing. In: masks. Out: pieces by thing.
 
 Pieces are linked from frame to frame where place, size and colour agree, which gives chains. A chain breaks
-where things meet or part, so chains are put together again by looks alone; two that exist at once are never
-one thing.
+where things meet or part, so chains are joined again by looks alone; two at once are never one thing.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ WORTH = 0.004  # share of the frame that a thing must fill: smaller ones cannot 
 @dataclass(frozen=True, eq=False)
 class Piece:
     """A connected piece of foreground. `centre` float [2] (y, x) in pixels; `mask` bool, cut to the piece's
-    box, whose top left pixel is `corner`; `colour` float32 [4096], shares of the colour codes.
-    """
+    box, whose top left pixel is `corner`; `colour` float32 [4096], shares of the colour codes."""
 
     frame: int
     centre: np.ndarray
@@ -81,8 +79,7 @@ def link(pieces: list[list[Piece]]) -> list[list[Piece]]:
 
 
 def link_cost(chain: list[Piece], piece: Piece) -> float:
-    """Cost of continuing a chain with a piece: distance to where it is expected, change of size and
-    colour."""
+    """Cost of continuing a chain with a piece: distance from where it is expected, growth, colour."""
     last, steps = chain[-1], piece.frame - chain[-1].frame
     expected = last.centre
     if len(chain) > 1:
@@ -98,12 +95,10 @@ def gather_things(chains: list[list[Piece]], most: int, least: float) -> list[li
     A thing must usually fill `least` pixels and be seen on its own in `BRIEF` frames.
     """
     things: list[list[Piece]] = []
-    for chain in sorted(chains, key=lambda c: -sum(p.radius for p in c)):
-        if len(chain) < 2:
-            continue
-        costs = [same_cost(thing, chain) for thing in things]
-        if costs and min(costs) < ALIKE:
-            things[int(np.argmin(costs))].extend(chain)
+    for chain in sorted((c for c in chains if len(c) > 1), key=lambda c: -sum(p.radius for p in c)):
+        like = min(things, key=lambda thing: same_cost(thing, chain), default=None)
+        if like and same_cost(like, chain) < ALIKE:
+            like.extend(chain)
         else:
             things.append(list(chain))
     things = [t for t in things if len(t) >= BRIEF and np.median([p.area for p in t]) >= least]

@@ -1,8 +1,7 @@
 """Take the camera's drift out. In: frames. Out: the same frames laid on one common canvas, and the way back.
 
-A fixed camera is recognised as such and costs almost nothing. A drifting one is registered frame by frame to
-the middle frame by an affine motion that trusts only pixels which agree with it, so that moving things do
-not pull.
+A fixed camera is recognised as such and costs almost nothing. A drifting one is registered to the middle
+frame by affine motions that trust only pixels which agree with them, so that moving things do not pull.
 """
 
 from __future__ import annotations
@@ -14,17 +13,15 @@ from scipy import ndimage
 
 from ...errors import NoInstances
 
-CELLS = 8  # the frame is judged on a grid of 8 x 8 cells
 EDGE = 2.0  # grey levels from pixel to pixel that make an edge to judge by
+FEW = 0.02  # share of the frame: fewer edges tell nothing
 MAX_GROWTH = 2.0  # a canvas of more than twice the frame's area is a pan, not a drift
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """Registered frames. `frames` uint8 [N, h, w, 3]; `seen` bool [N, h, w], False where the camera did not
-    look; `motions` float [N, 2, 3], canvas pixel (y, x) to frame pixel; `drift` the largest shift of a
-    corner in pixels.
-    """
+    """Registered `frames` uint8 [N, h, w, 3]; `seen` bool [N, h, w], where the camera looked; `motions` float
+    [N, 2, 3], canvas pixel (y, x) to frame pixel; `drift` the largest shift of a corner in pixels."""
 
     frames: np.ndarray
     seen: np.ndarray
@@ -40,8 +37,7 @@ class Canvas:
 
 
 def lay_out(frames: np.ndarray) -> Canvas:
-    """Register frames, uint8 [N, h, w, 3]. Raises `NoInstances` where the camera travels too far to be
-    undone."""
+    """Register frames, uint8 [N, h, w, 3]; raise `NoInstances` where the camera travels too far."""
     count, height, width = frames.shape[:3]
     identity = np.tile(np.eye(2, 3), (count, 1, 1))
     grey = [ndimage.gaussian_filter(f.mean(-1, dtype=np.float32), 1.2)[::2, ::2] for f in frames]
@@ -60,8 +56,7 @@ def lay_out(frames: np.ndarray) -> Canvas:
     motions[:, :, 2] += motions[:, :, :2] @ low
     canvas, seen = np.zeros((count, *size, 3), np.uint8), np.zeros((count, *size), bool)
     for i in range(count):
-        for channel in range(3):
-            canvas[i, ..., channel] = warp(frames[i, ..., channel], motions[i], tuple(size))
+        canvas[i] = np.stack([warp(c, motions[i], tuple(size)) for c in np.moveaxis(frames[i], -1, 0)], -1)
         seen[i] = warp(np.ones((height, width), np.float32), motions[i], tuple(size)) > 0.999
     return Canvas(canvas, seen, motions, float(np.abs(places - corners[None, :, :2]).max()))
 
@@ -71,47 +66,37 @@ def warp(picture: np.ndarray, motion: np.ndarray, shape: tuple[int, int]) -> np.
 
 
 def register(grey: list[np.ndarray]) -> np.ndarray | None:
-    """Return each frame's motion against the middle frame, float [N, 2, 3]; None where the camera stands
-    still."""
-    middle = len(grey) // 2
-    probes = np.unique(np.linspace(0, len(grey) - 1, 9).round().astype(int))
-    start = np.eye(2, 3)
-    chain = {middle: start}
-    for side in (probes[probes > middle], probes[probes < middle][::-1]):
-        guess = start
-        for i in side:
-            chain[int(i)] = guess = align(grey[middle], grey[i], guess)
-    if not any(camera_moved(grey[middle], grey[i], motion) for i, motion in chain.items()):
+    """Return each frame's motion against the middle frame, float [N, 2, 3]; None for a fixed camera."""
+    probes = chain(grey, np.unique(np.linspace(0, len(grey) - 1, 9).round().astype(int)))
+    fixed = grey[len(grey) // 2]
+    if not any(camera_moved(fixed, grey[i], motion) for i, motion in probes.items()):
         return None
-    motions = np.tile(start, (len(grey), 1, 1))
-    for order in (range(middle + 1, len(grey)), range(middle - 1, -1, -1)):
-        guess = start
-        for i in order:
+    motions = chain(grey, np.arange(len(grey)))
+    return np.stack([motions[i] for i in range(len(grey))])
+
+
+def chain(grey: list[np.ndarray], picks: np.ndarray) -> dict[int, np.ndarray]:
+    """Align the frames `picks` to the middle frame, outwards, each from the motion of the one before."""
+    middle = len(grey) // 2
+    motions = {middle: np.eye(2, 3)}
+    for side in (picks[picks > middle], picks[picks < middle][::-1]):
+        guess = motions[middle]
+        for i in side.tolist():
             motions[i] = guess = align(grey[middle], grey[i], guess)
     return motions
 
 
 def camera_moved(fixed: np.ndarray, moving: np.ndarray, motion: np.ndarray) -> bool:
-    """Tell whether registering explains the change in most cells of the frame that have any edges to judge
-    by."""
+    """Tell whether registering explains most of the change at the edges of a frame, float [h, w]."""
     edges = np.hypot(*np.gradient(fixed)) > EDGE
-    registered = warp(moving, motion, fixed.shape)
-    judged = explained = 0
-    for rows in np.array_split(np.arange(fixed.shape[0]), CELLS):
-        for columns in np.array_split(np.arange(fixed.shape[1]), CELLS):
-            cell = np.ix_(rows, columns)
-            if edges[cell].mean() < 0.1:
-                continue
-            before = np.median(np.abs(fixed - moving)[cell][edges[cell]])
-            after = np.median(np.abs(fixed - registered)[cell][edges[cell]])
-            judged += 1
-            explained += before > EDGE and after < 0.6 * before
-    return judged >= 0.2 * CELLS**2 and explained > 0.4 * judged
+    if edges.mean() < FEW:
+        return False
+    before, after = (np.median(np.abs(fixed - p)[edges]) for p in (moving, warp(moving, motion, fixed.shape)))
+    return before > EDGE and after < 0.6 * before
 
 
 def align(fixed: np.ndarray, moving: np.ndarray, motion: np.ndarray, rounds: int = 6) -> np.ndarray:
-    """Refine the affine motion that brings `moving` onto `fixed`, both float [h, w], by robust Gauss-Newton
-    steps."""
+    """Refine the affine motion of `moving` onto `fixed`, float [h, w], by robust Gauss-Newton steps."""
     height, width = fixed.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     inside = np.ones_like(fixed)

@@ -1,11 +1,9 @@
-"""Learn the still background and cut out what differs. In: a `Canvas`. Out: foreground masks, and the
-background.
+"""Learn the still background and cut out what differs. In: a `Canvas`. Out: the background, foreground masks.
 
 The median over time is not enough: who stands in one place for most of the clip becomes part of it. Here the
-background is completed from the outside in, block by block, always with the look that fits the part already
-known and whose colours are at home in the still part of the picture (after Colombari et al., "Exemplar-based
-background model initialization", 2005). Places that are never uncovered are known as `hidden` and judged by
-colour alone.
+background is completed from the outside in, block by block, with the look that fits the part already known
+and whose colours are at home in the still part of the picture (after Colombari et al., "Exemplar-based
+background model initialization", 2005). Places never uncovered are `hidden` and judged by colour alone.
 """
 
 from __future__ import annotations
@@ -27,14 +25,14 @@ UNREST = 0.7  # share of the picture that may move
 RARE = 0.08  # share below which a look is not the background: that was never uncovered
 SURE, LIKELY = 8.0, 4.5  # deviations, in units of the noise, that start and continue a thing
 EIGHT = np.ones((3, 3), bool)
+NEIGHBOURS = [(y, x) for y in (-BLOCK // 2, 0, BLOCK // 2) for x in (-BLOCK // 2, 0, BLOCK // 2)]
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """`colour` float32 [h, w, 3]; `noise` float32 [h, w]; `hidden` bool [h, w], never uncovered;
-    `foreign` float [4096], for each colour code the share of its pixels that the background does not explain;
-    `reach` how many pixels the background itself may stir.
-    """
+    """`colour` float32 [h, w, 3]; `noise` float32 [h, w]; `hidden` bool [h, w], never uncovered; `foreign`
+    float [4096], the share of a colour code's pixels that the background does not explain; `reach`, by how
+    many pixels the background itself may stir."""
 
     colour: np.ndarray
     noise: np.ndarray
@@ -44,8 +42,7 @@ class Ground:
 
 
 def codes(picture: np.ndarray) -> np.ndarray:
-    """Name each pixel's cell of a 16 x 16 x 16 grid of colours, int32 [...], from colours 0 to 255 [...,
-    3]."""
+    """Name each colour's cell, int32 [...], in a grid of 16 x 16 x 16, from colours 0 to 255 [..., 3]."""
     cell = picture.astype(np.int32) >> 4
     return cell[..., 0] * 256 + cell[..., 1] * 16 + cell[..., 2]
 
@@ -57,10 +54,7 @@ def count(cells: np.ndarray) -> np.ndarray:
 
 
 def learn_ground(canvas: Canvas) -> Ground:
-    """Learn the background of a clip from at most `SAMPLES` of its frames.
-
-    Raises `NoInstances` where most of the picture never comes to rest.
-    """
+    """Learn a clip's background; raise `NoInstances` where most of the picture never comes to rest."""
     last = len(canvas.frames) - 1
     picks = np.unique(np.linspace(0, last, min(SAMPLES, last + 1)).round().astype(int))
     looks = canvas.frames[picks].astype(np.float32)
@@ -91,8 +85,7 @@ def learn_ground(canvas: Canvas) -> Ground:
 
 
 def share_like(looks: np.ndarray, colour: np.ndarray, alike: float) -> np.ndarray:
-    """Return the share of the looks of each pixel that are within `alike` grey levels of `colour`, float [h,
-    w]."""
+    """Return each pixel's share of looks that are within `alike` grey levels of `colour`, float [h, w]."""
     away = np.sqrt(((looks - colour) ** 2).mean(-1))
     share = (np.nan_to_num(away, nan=np.inf) < alike).sum(0) / np.maximum(np.isfinite(away).sum(0), 1)
     return ndimage.median_filter(share, 5)
@@ -105,8 +98,7 @@ def blocks_of(unknown: np.ndarray) -> list[tuple[int, int]]:
 
 
 def complete(ground: np.ndarray, unknown: np.ndarray, choices: dict, foreign: np.ndarray) -> np.ndarray:
-    """Fill the unknown part of a background, float [h, w, 3], starting with the blocks of which most is
-    known."""
+    """Fill the unknown part of a background, float [h, w, 3], first the blocks of which most is known."""
     ground, known = ground.copy(), ~unknown
     queue = [(-int(known[window(b)].sum()), b) for b in choices]
     heapq.heapify(queue)
@@ -118,7 +110,8 @@ def complete(ground: np.ndarray, unknown: np.ndarray, choices: dict, foreign: np
         new = ~known[place]
         ground[place][new] = best_look(*choices[block], ground[place], new, foreign)[new]
         known[place] = True
-        for other in around(block):
+        for step in NEIGHBOURS:
+            other = block[0] + step[0], block[1] + step[1]
             if other in choices:
                 heapq.heappush(queue, (-int(known[window(other)].sum()), other))
     return ground
@@ -128,14 +121,8 @@ def window(block: tuple[int, int]) -> tuple[slice, slice]:
     return slice(block[0], block[0] + BLOCK), slice(block[1], block[1] + BLOCK)
 
 
-def around(block: tuple[int, int]) -> list[tuple[int, int]]:
-    half = BLOCK // 2
-    steps = [(dy, dx) for dy in (-half, 0, half) for dx in (-half, 0, half) if dy or dx]
-    return [(block[0] + dy, block[1] + dx) for dy, dx in steps]
-
-
 def gather(looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Group the looks of a block over time, float [K, BLOCK, BLOCK, 3].
+    """Group a block's looks over time, float [K, BLOCK, BLOCK, 3], by likeness.
 
     Returns the groups' medians, float [G, BLOCK, BLOCK, 3], and shares of the frames, float [G].
     """
@@ -155,8 +142,9 @@ def gather(looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(medians), np.array(shares)
 
 
-def best_look(looks: np.ndarray, shares: np.ndarray, ground: np.ndarray, new: np.ndarray, foreign: np.ndarray
-              ) -> np.ndarray:  # fmt: skip
+def best_look(
+    looks: np.ndarray, shares: np.ndarray, ground: np.ndarray, new: np.ndarray, foreign: np.ndarray
+) -> np.ndarray:
     """Return the look of a block, float [BLOCK, BLOCK, 3], that is most likely its background.
 
     It fits what is known of `ground`, has few foreign colours where it is `new`, and is seen often.
@@ -168,8 +156,7 @@ def best_look(looks: np.ndarray, shares: np.ndarray, ground: np.ndarray, new: np
 def learn_noise(looks: np.ndarray, colour: np.ndarray, moving: np.ndarray, drifts: bool) -> np.ndarray:
     """Return how far the background usually is from its model, float32 [h, w], in grey levels.
 
-    Where things move it is taken from the quiet rest, plus a part of the local contrast (more under a
-    drifting camera).
+    Where things move it is taken from the quiet rest, plus a part of the local contrast.
     """
     away = np.stack([deviation(look, colour) for look in looks])
     quiet = ~moving & np.isfinite(away).any(0)
@@ -206,14 +193,8 @@ def strength_of(frame: np.ndarray, ground: Ground) -> np.ndarray:
     return strength
 
 
-def cut_out(canvas: Canvas, ground: Ground) -> np.ndarray:
-    """Return the foreground of every frame, bool [N, h, w]."""
-    return np.stack([cut_frame(f, s, ground) for f, s in zip(canvas.frames, canvas.seen)])
-
-
 def cut_frame(frame: np.ndarray, seen: np.ndarray, ground: Ground) -> np.ndarray:
-    """Cut out one frame: clear deviations and what hangs on to them, small gaps and holes closed, specks
-    gone."""
+    """Return a frame's foreground, bool [h, w]: clear deviations, what touches them, small holes."""
     strength = strength_of(np.where(seen[..., None], frame, ground.colour), ground)
     pieces, _ = ndimage.label(strength > LIKELY, EIGHT)
     sure = np.unique(pieces[strength > SURE])

@@ -27,10 +27,8 @@ LIMIT = 2.0  # no pixel says more than this for or against a thing
 
 @dataclass(frozen=True, eq=False)
 class Thing:
-    """What is known of a thing. `shape` float32 [2r+1, 2r+1], how often each pixel around its centre belongs
-    to it; `colour` float32 [4096]; `pace` usual pixels a frame; `alone` its pieces seen on their own, by
-    frame.
-    """
+    """What is known of a thing. `shape` float32 [2r+1, 2r+1], how often a pixel around its centre belongs to
+    it; `colour` float32 [4096]; `pace` usual pixels a frame; `alone` its pieces on their own, by frame."""
 
     shape: np.ndarray
     colour: np.ndarray
@@ -39,10 +37,7 @@ class Thing:
 
 
 def learn_thing(pieces: list[Piece]) -> Thing:
-    """Learn a thing's shape and colours from its smaller pieces, its pace from all of them.
-
-    Larger pieces are more likely to contain another thing.
-    """
+    """Learn a thing's shape and colours from its smaller pieces: larger ones may contain another."""
     pieces = sorted(pieces, key=lambda p: p.frame)
     usual = np.median([p.area for p in pieces])
     good = [p for p in pieces if usual / 2 <= p.area <= usual]
@@ -59,13 +54,6 @@ def learn_thing(pieces: list[Piece]) -> Thing:
     return Thing(shape, mean_colour(good), pace, {p.frame: p for p in pieces})
 
 
-def evidence(things: list[Thing], k: int) -> np.ndarray:
-    """Say for each colour code how much it speaks for thing `k` and against the others, float32 [4096]."""
-    others = [t.colour for i, t in enumerate(things) if i != k]
-    rest = np.mean(others, axis=0) if others else np.full(4096, 1e-4, np.float32)
-    return np.clip(np.log((things[k].colour + 1e-4) / (rest + 1e-4)), -LIMIT, LIMIT).astype(np.float32)
-
-
 def follow(frames: np.ndarray, masks: np.ndarray, things: list[Thing]) -> tuple[list[Thing], list[list]]:
     """Find the paths of all things, leaving out what is not believed to be one: folds, shadows, limbs.
 
@@ -75,12 +63,10 @@ def follow(frames: np.ndarray, masks: np.ndarray, things: list[Thing]) -> tuple[
     """
     believed = []
     for k, thing in enumerate(things):
-        alone = longest_run([t in thing.alone for t in range(len(frames))])
-        if alone < ALONE * len(frames):
-            whole = find_path(frames, masks, things, k, outside=-LIMIT)
-            if longest_run([place is not None for place in whole]) < WHOLE * len(frames):
-                continue
-        believed.append(thing)
+        alone = longest_run([t in thing.alone for t in range(len(frames))]) >= ALONE * len(frames)
+        whole = [] if alone else find_path(frames, masks, things, k, outside=-LIMIT)
+        if alone or longest_run([place is not None for place in whole]) >= WHOLE * len(frames):
+            believed.append(thing)
     return believed, [find_path(frames, masks, believed, k) for k in range(len(believed))]
 
 
@@ -95,12 +81,15 @@ def find_path(
 ) -> list[np.ndarray | None]:
     """Return where thing `k` is in each frame, its centre (y, x) in pixels, or None where it is not seen.
 
-    The score of a place is the evidence under the thing's shape, in units of what it is where the thing is
-    alone; `outside` is the evidence of a pixel that is not foreground.
+    The score of a place is how much the colours under the thing's shape speak for it and against the others,
+    in units of what it is where the thing is alone; a pixel that is not foreground speaks with `outside`.
     """
-    speaks = evidence(things, k)[codes(frames[:, ::STEP, ::STEP])]
-    speaks = np.where(masks[:, ::STEP, ::STEP], speaks, outside).astype(np.float32)
     thing = things[k]
+    others = [t.colour for t in things if t is not thing]
+    rest = np.mean(others, axis=0) if others else np.full(4096, 1e-4, np.float32)
+    evidence = np.clip(np.log((thing.colour + 1e-4) / (rest + 1e-4)), -LIMIT, LIMIT).astype(np.float32)
+    speaks = evidence[codes(frames[:, ::STEP, ::STEP])]
+    speaks = np.where(masks[:, ::STEP, ::STEP], speaks, outside).astype(np.float32)
     kernel = thing.shape[None, ::-STEP, ::-STEP]
     score = fftconvolve(speaks, kernel / kernel.sum(), mode="same", axes=(1, 2))
     clear = [score[t].max() for t in thing.alone]
@@ -111,8 +100,7 @@ def find_path(
 
 def peaks_of(score: np.ndarray, alone: Piece | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the candidate places of one frame, float [m, 2] in pixels, and their scores, float [m]."""
-    top = (score == ndimage.maximum_filter(score, 5)) & (score > 0)
-    y, x = np.nonzero(top)
+    y, x = np.nonzero((score == ndimage.maximum_filter(score, 5)) & (score > 0))
     best = np.argsort(-score[y, x])[:PEAKS]
     places, scores = np.stack([y[best], x[best]], 1) * float(STEP), score[y[best], x[best]]
     if alone is not None:
@@ -121,8 +109,7 @@ def peaks_of(score: np.ndarray, alone: Piece | None) -> tuple[np.ndarray, np.nda
 
 
 def best_path(states: list[tuple[np.ndarray, np.ndarray]], pace: float) -> list[np.ndarray | None]:
-    """Choose one candidate or none in each frame so that scores are high and steps within `pace`
-    (Viterbi)."""
+    """Choose one candidate or none in each frame: scores high, steps within `pace` (Viterbi)."""
     places, total, back = np.zeros((0, 2)), np.array([0.0]), []
     for found, scores in states:  # the last state of each frame is "not there"
         move = np.full((len(places) + 1, len(found) + 1), -SWITCH)
@@ -132,15 +119,16 @@ def best_path(states: list[tuple[np.ndarray, np.ndarray]], pace: float) -> list[
         gain = total[:, None] + move
         back.append(gain.argmax(0))
         total, places = gain.max(0) + np.append(scores, ABSENT), found
-    path, state = [], int(total.argmax())
+    path, state = [], total.argmax()
     for (found, _), origin in zip(states[::-1], back[::-1]):
         path.append(found[state] if state < len(found) else None)
-        state = int(origin[state])
+        state = origin[state]
     return path[::-1]
 
 
-def share_out(frame: np.ndarray, mask: np.ndarray, things: list[Thing], places: list[np.ndarray | None]
-              ) -> dict[int, np.ndarray]:  # fmt: skip
+def share_out(
+    frame: np.ndarray, mask: np.ndarray, things: list[Thing], places: list[np.ndarray | None]
+) -> dict[int, np.ndarray]:
     """Give every foreground pixel of a frame to one thing: bool [h, w] by the thing's number, from 0."""
     present = [k for k, place in enumerate(places) if place is not None]
     if not present:
@@ -173,10 +161,9 @@ def share_out(frame: np.ndarray, mask: np.ndarray, things: list[Thing], places: 
 def stamp(shape: np.ndarray, place: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Lay a thing's shape at its place on an empty picture, float32 [h, w]."""
     reach = len(shape) // 2
-    y, x = (int(round(v)) for v in place)
-    picture = np.zeros((size[0] + 2 * reach, size[1] + 2 * reach), np.float32)
-    y, x = int(np.clip(y, 0, size[0] - 1)), int(np.clip(x, 0, size[1] - 1))
-    picture[y : y + 2 * reach + 1, x : x + 2 * reach + 1] = shape
+    y, x = np.clip(np.round(place).astype(int), 0, np.array(size) - 1)
+    picture = np.pad(np.zeros(size, np.float32), reach)
+    picture[y : y + len(shape), x : x + len(shape)] = shape
     return picture[reach : reach + size[0], reach : reach + size[1]]
 
 
@@ -184,7 +171,7 @@ def tidy(mask: np.ndarray) -> np.ndarray:
     """Close gaps and small holes of a thing and drop crumbs under a tenth of its largest piece."""
     mask = ndimage.binary_closing(np.pad(mask, 4), iterations=2)[4:-4, 4:-4]
     mask = ndimage.binary_opening(mask)
-    labels, count = ndimage.label(mask, EIGHT)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    labels, _ = ndimage.label(mask, EIGHT)
+    areas = np.bincount(labels.ravel())
     areas[0] = 0
     return np.isin(labels, np.nonzero(areas >= max(0.1 * areas.max(), 4))[0]) & mask
