@@ -6,7 +6,7 @@ Rules of grammar, not of meaning: they are made to miss a claim rather than to i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..scenes.world import PLACES
 
@@ -15,8 +15,7 @@ MOMENT = re.compile(r"<(\d{1,4})>")
 SPAN = re.compile(r"<(\d{1,4})>\s*-\s*<(\d{1,4})>")
 ABSENT = re.compile(
     r"\b(?:no longer|not visible|out of (?:view|frame|sight)|hidden|gone|absent|has left|have left|left the|"
-    r"leaves|disappear|behind|not in|earlier)",
-    re.IGNORECASE,
+    r"leaves|disappear|behind|not in|earlier)", re.IGNORECASE,
 )
 SUBJECT = (
     r"\[(\d{1,4})\]\s+(?:(?:has|have|is|are|then|slowly|quickly|slightly|now|also|just|start(?:s|ed)|"
@@ -26,24 +25,21 @@ MOTION = re.compile(
     SUBJECT + r"(?:mov|shift|slid|drift|roll|run|walk|head|step|travel|turn(?= to)|glid)\w*\s+"
     r"(?:(?:slightly|further|slowly|quickly|straight|a bit|over)\s+)*"
     r"(?:(?:to|towards?)\s+)?(?:(?:the|its)\s+)?"
-    r"(left|right|up|down)(?:wards?)?\b(?!\s+(?:of|side|arm|hand|leg|foot|edge|corner))",
-    re.IGNORECASE,
+    r"(left|right|up|down)(?:wards?)?\b(?!\s+(?:of|side|arm|hand|leg|foot|edge|corner))", re.IGNORECASE,
 )
 COMES = re.compile(SUBJECT + r"(?:enter|appear|c[oa]m(?:es?|ing) (?:out|into))\w*\b", re.IGNORECASE)
 GOES = re.compile(
     SUBJECT + r"(?:leav(?:es?|ing)\b(?! (?:its|the (?:cup|hand))\b)|left the (?:frame|scene|view)|exit\w*|"
-    r"disappear\w*|go(?:es|ing) behind|no longer visible|out of view)",
-    re.IGNORECASE,
+    r"disappear\w*|go(?:es|ing) behind|no longer visible|out of view)", re.IGNORECASE,
 )
 WORDS_FOR_PLACE = "|".join(sorted((*PLACES, "centre", "center"), key=len, reverse=True))
 PLACE = re.compile(
-    rf"\b(?:at|in|on|near)\s+(?:the\s+)?({WORDS_FOR_PLACE})\b(?!\s+(?:of|side of|hand|arm|leg|foot|edge))",
-    re.IGNORECASE,
+    rf"\b(?:at|in|on|near)\s+(?:the\s+)?({WORDS_FOR_PLACE})\b"
+    r"(?!\s+(?:of|side of|hand|arm|leg|foot|edge))", re.IGNORECASE,
 )
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(NamedTuple):
     """One thing said of one instance; `detail` is a direction or a place."""
 
     mark_id: int
@@ -67,23 +63,21 @@ def backward_spans(text: str) -> list[tuple[int, int]]:
 
 
 def sentences(text: str) -> list[str]:
-    """Split at the ends of sentences and at semicolons."""
-    return [s.strip() for s in re.split(r"(?<=[.!?;])\s+", text) if s.strip()]
+    """Split after full stops, semicolons and the like."""
+    return re.split(r"(?<=[.!?;])\s+", text)
 
 
 def ids_said_present(text: str) -> list[int]:
     """Return the ids that a text names without saying that they are gone or hidden."""
-    return list(dict.fromkeys(i for s in sentences(text) if not ABSENT.search(s) for i in ids_in(s)))
+    return ids_in(" ".join(s for s in sentences(text) if not ABSENT.search(s)))
 
 
 def change_claims(text: str) -> list[Claim]:
     """Return the motions, entries and exits that a text tells of named instances."""
-    found = []
-    for sentence in sentences(text):
-        found += [Claim(int(m[1]), "moves", m[2].lower()) for m in MOTION.finditer(sentence)]
-        found += [Claim(int(m[1]), "comes") for m in COMES.finditer(sentence)]
-        found += [Claim(int(m[1]), "goes") for m in GOES.finditer(sentence)]
-    return found
+    moves = [Claim(int(m[1]), "moves", m[2].lower()) for m in MOTION.finditer(text)]
+    comes = [Claim(int(m[1]), "comes") for m in COMES.finditer(text)]
+    goes = [Claim(int(m[1]), "goes") for m in GOES.finditer(text)]
+    return [*moves, *comes, *goes]
 
 
 def place_claims(text: str) -> list[Claim]:
@@ -92,6 +86,5 @@ def place_claims(text: str) -> list[Claim]:
     for sentence in sentences(text):
         ids, places = ids_in(sentence), PLACE.findall(sentence)
         if len(ids) == len(places) == 1:
-            place = re.sub("cent(re|er)", "middle", places[0].lower())
-            found.append(Claim(ids[0], "place", place))
+            found.append(Claim(ids[0], "place", re.sub("cent(re|er)", "middle", places[0].lower())))
     return found

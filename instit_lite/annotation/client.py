@@ -7,12 +7,12 @@ invisible to the ledger, and would repeat what no repeat can mend.
 from __future__ import annotations
 
 import random
-import ssl
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -23,53 +23,47 @@ from .pictures import Picture
 from .replies import Refused, Reply, read_reply
 from .schema import response_format
 
-if TYPE_CHECKING:
-    import openai
-
 Form = TypeVar("Form", bound=BaseModel)
 PAPER_MODEL = "gpt-4o-2024-08-06"
 PASSING = (408, 409, 429)  # and every 5xx: worth another try
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 30.0  # seconds between two attempts
 
 
+@dataclass(eq=False)
 class Client:
-    """One endpoint, one model, one ledger; threads may share it. Make it with `Client.connect`.
+    """One endpoint, one model, one ledger; threads may share it. Make it with `Client.connect`."""
 
-    Counters: `asked` replies that came over the wire, `reused` replies from the ledger, `retried` attempts
-    that failed and were repeated; `prompt_tokens` and `completion_tokens` of what was asked; `models` the
-    names by which the answering models called themselves.
-    """
-
-    def __init__(
-        self, api: openai.OpenAI, model: str, ledger: Ledger, *, timeout: float = 120.0, retries: int = 3,
-        backoff: float = 0.5, reasks: int = 1, temperature: float | None = 0.0, max_tokens: int | None = None,
-    ) -> None:  # fmt: skip
-        self.api, self.model, self.ledger = api, model, ledger
-        self.timeout, self.retries, self.backoff, self.reasks = timeout, retries, backoff, reasks
-        limits = {"temperature": temperature, "max_tokens": max_tokens}
-        self.options = {name: value for name, value in limits.items() if value is not None}
-        self.asked = self.reused = self.retried = self.prompt_tokens = self.completion_tokens = 0
-        self.models: dict[str, None] = {}
-        self.lock = threading.Lock()
+    api: Any  # an openai.OpenAI
+    model: str
+    ledger: Ledger
+    timeout: float = 120.0  # seconds per call in all
+    retries: int = 3  # after 429, 5xx, timeouts and lost connections
+    backoff: float = 0.5  # seconds before the first retry, doubled before each further one
+    reasks: int = 1  # after a reply that does not fit
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
+    asked: int = field(default=0, init=False)  # replies that came over the wire
+    reused: int = field(default=0, init=False)  # replies from the ledger
+    retried: int = field(default=0, init=False)  # attempts that failed and were repeated
+    models: dict[str, None] = field(default_factory=dict, init=False)  # how the models called themselves
+    lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @classmethod
     def connect(
         cls, base_url: str | None = None, model: str = PAPER_MODEL, ledger: str | Path | Ledger | None = None,
         online: bool = False, api_key: str | None = None, **settings: Any,
-    ) -> Client:  # fmt: skip
-        """Prepare a client; nothing is sent yet.
+    ) -> Client:
+        """Prepare a client; nothing is sent yet. `settings` are the fields from `timeout` to `max_tokens`.
 
         `base_url` falls back to `$OPENAI_BASE_URL` and then to OpenAI, `api_key` to `$OPENAI_API_KEY`.
-        `settings`: `timeout` seconds per call in all, `retries` after 429, 5xx, timeouts, lost connections,
-        `backoff` seconds before the first of them, `reasks` after a reply that does not fit, `temperature`,
-        `max_tokens`.
         Raises `OfflineRefused` for an address elsewhere without `online=True`, or without a key.
         """
         import openai
 
         address = choose_address(base_url, online)
         key = choose_key(api_key, address)
-        web = openai.DefaultHttpx2Client(follow_redirects=False, **transport_settings(address))
+        proxies = not is_loopback(address)
+        web = openai.DefaultHttpx2Client(follow_redirects=False, trust_env=proxies)
         api = openai.OpenAI(base_url=address, api_key=key, max_retries=0, http_client=web)
         return cls(api, model, ledger if isinstance(ledger, Ledger) else Ledger(ledger), **settings)
 
@@ -77,168 +71,101 @@ class Client:
     def address(self) -> str:
         return str(self.api.base_url).rstrip("/")
 
-    def ask(self, kind: str, system: str, content: str | Sequence[str | Picture], schema: type[Form]) -> Form:
+    def ask(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> Form:
         """Ask once, or take the reply from the ledger; `kind` names the stage and the schema on the wire.
 
-        Raises `EndpointError` (down, wrong key, HTTP failure) or `ReplyError` (refused, cut short, not the
-        schema).
+        Raises `EndpointError` (down, wrong key, HTTP failure), `ReplyError` (refused, cut short, misshapen).
         """
-        parts = [content] if isinstance(content, str) else list(content)
-        key = ledger_key(self.identity(kind, system, parts, schema))
-        reply = self.recall(key, kind, schema)
-        if reply is None:
-            reply = self.ask_endpoint(key, kind, self.request(kind, system, parts, schema), schema)
-        with self.lock:
-            self.models.setdefault(reply.model)
+        request = self.request(kind, system, parts, schema)
+        key = ledger_key({"endpoint": place_of_address(self.address), **request})
+        reply = self.recall(key, kind, schema) or self.ask_endpoint(key, kind, request, schema)
+        self.models.setdefault(reply.model)
         return reply.parsed
 
-    def identity(self, kind: str, system: str, parts: list[str | Picture], schema: type[BaseModel]) -> dict:
-        """Everything that a reply depends on: endpoint, model, options, words, pictures, schema."""
-        said = [part if isinstance(part, str) else {"png": part.digest} for part in parts]
-        return {
-            "endpoint": place_of_address(self.address), "model": self.model, **self.options,
-            "system": system, "user": said, "format": response_format(kind, schema),
-        }  # fmt: skip
-
-    def request(self, kind: str, system: str, parts: list[str | Picture], schema: type[BaseModel]) -> dict:
-        """Return the arguments of `chat.completions.create`."""
+    def request(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> dict:
+        """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
         content = [
-            {"type": "text", "text": part} if isinstance(part, str)
-            else {"type": "image_url", "image_url": {"url": part.uri, "detail": "high"}}
+            {"type": "image_url", "image_url": {"url": part.uri, "detail": "high"}}
+            if isinstance(part, Picture) else {"type": "text", "text": part}
             for part in parts
-        ]  # fmt: skip
+        ]
         messages = [{"role": "system", "content": system}, {"role": "user", "content": content}]
-        return {"model": self.model, "messages": messages, "response_format": response_format(kind, schema),
-                **self.options}  # fmt: skip
+        request = {
+            "model": self.model, "messages": messages, "response_format": response_format(kind, schema),
+            "temperature": self.temperature, "max_tokens": self.max_tokens,
+        }
+        return {name: value for name, value in request.items() if value is not None}
 
-    def recall(self, key: str, kind: str, schema: type[Form]) -> Reply[Form] | None:
+    def recall(self, key: str, kind: str, schema: type[Form]) -> Reply | None:
         """Return the ledger's reply where it is usable; an unusable one was an attempt and is asked again."""
-        body = self.ledger.get(key)
-        if body is None:
-            return None
         try:
-            reply = read_reply(body, kind, schema)
+            reply = read_reply(self.ledger.get(key) or "", kind, schema)
         except (EndpointError, ReplyError):
             return None
-        with self.lock:
-            self.reused += 1
+        self.count("reused")
         return reply
 
-    def ask_endpoint(self, key: str, kind: str, request: dict, schema: type[Form]) -> Reply[Form]:
+    def ask_endpoint(self, key: str, kind: str, request: dict, schema: type[Form]) -> Reply:
         """Post until a usable reply has come; the ledger keeps every body before it is looked at."""
         for left in range(self.reasks, -1, -1):
             body = self.post(key, kind, request)
             self.ledger.keep(key, kind, body)
-            with self.lock:
-                self.asked += 1
+            self.count("asked")
             try:
-                reply = read_reply(body, kind, schema)
+                return read_reply(body, kind, schema)
             except (EndpointError, ReplyError) as problem:
                 if isinstance(problem, Refused) or not left:
-                    problem.path = problem.path or self.address
+                    problem.path = self.address
                     raise
-                continue
-            with self.lock:
-                self.prompt_tokens += reply.prompt_tokens
-                self.completion_tokens += reply.completion_tokens
-            return reply
-        raise AssertionError("unreachable")
 
     def post(self, key: str, kind: str, request: dict) -> str:
         """Post one request and return the body of its answer; wait and repeat after failures that pass."""
+        import httpx2
+        import openai
+
         for attempt in range(self.retries + 1):
-            problem, wait = None, self.backoff * 2**attempt * random.uniform(0.75, 1.25)
+            wait = self.backoff * 2**attempt * random.uniform(0.75, 1.25)
             try:
                 return self.send(request)
-            except Exception as raised:
-                problem, passing, told = explain(raised, self.address, self.timeout, self.api.api_key)
-                if problem is None:
-                    raise
-            self.ledger.note(key, kind, problem.reason)
+            except openai.APIStatusError as raised:
+                status = raised.status_code
+                passing = status in PASSING or status >= 500
+                said = " ".join(raised.message.replace(self.api.api_key, "***").split())[:200].rstrip(".")
+                reason, cure = f"answers HTTP {status}: {said}", "check address, model and credit"
+                if status in (401, 403):
+                    reason, cure = f"refuses the key (HTTP {status})", "set OPENAI_API_KEY anew"
+                told = raised.response.headers.get("retry-after", "")
+                wait = float(told) if told.isdigit() else wait
+            except (openai.APITimeoutError, httpx2.TimeoutException, TimeoutError):
+                passing = True
+                reason, cure = f"did not answer within {self.timeout:g} s", "try later, or raise timeout"
+            except (openai.APIConnectionError, httpx2.TransportError):
+                passing = True
+                reason, cure = "cannot be reached", "check the address, or start the server"
+            self.ledger.note(key, kind, reason)
             if not passing or attempt == self.retries:
-                raise problem from None  # without the request, whose headers hold the key
-            with self.lock:
-                self.retried += 1
-            time.sleep(min(LONGEST_WAIT, wait if told is None else told))
-        raise AssertionError("unreachable")
+                raise EndpointError(reason, path=self.address, cure=cure)
+            self.count("retried")
+            time.sleep(min(LONGEST_WAIT, wait))
 
     def send(self, request: dict) -> str:
         """Post and read the body under one deadline; the library's own timeout starts anew at every byte."""
         deadline = time.monotonic() + self.timeout
         create = self.api.chat.completions.with_streaming_response.create
+        body = b""
         with create(**request, timeout=self.timeout) as response:
-            chunks = []
             for chunk in response.iter_bytes():
-                chunks.append(chunk)
+                body += chunk
                 if time.monotonic() > deadline:
                     raise TimeoutError
-        return b"".join(chunks).decode("utf-8", "replace")
+        return body.decode("utf-8", "replace")
 
-    def close(self) -> None:
-        """Close the connections; the ledger needs no closing."""
-        self.api.close()
+    def count(self, name: str) -> None:
+        with self.lock:
+            setattr(self, name, getattr(self, name) + 1)
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def transport_settings(address: str) -> dict[str, Any]:
-    """Keep the environment's proxy away from this machine's loopback, and certificates from plain http.
-
-    Reading the system's certificates takes longer than a call; the empty context trusts nobody.
-    """
-    if not is_loopback(address):
-        return {}
-    plain = address.startswith("http://")
-    return {"trust_env": False, **({"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)} if plain else {})}
-
-
-def explain(
-    raised: Exception, address: str, timeout: float, key: str
-) -> tuple[EndpointError | None, bool, float | None]:
-    """Turn a failure into (typed error, is it worth another try, seconds the endpoint asks to wait)."""
-    import httpx2
-    import openai
-
-    if isinstance(raised, openai.APITimeoutError | TimeoutError | httpx2.TimeoutException):
-        reason = f"did not answer within {timeout:g} s"
-        return error(reason, address, "try later, or raise timeout"), True, None
-    if isinstance(raised, openai.APIStatusError):
-        return explain_status(raised, address, key)
-    if isinstance(raised, openai.APIConnectionError | httpx2.TransportError):
-        return error("cannot be reached", address, "check the address, or start the server"), True, None
-    if isinstance(raised, openai.OpenAIError):
-        return error(f"failed: {scrub(str(raised), key)}", address, "check the endpoint"), False, None
-    return None, False, None
-
-
-def explain_status(
-    raised: openai.APIStatusError, address: str, key: str
-) -> tuple[EndpointError, bool, float | None]:
-    """Turn an HTTP failure into what `explain` returns."""
-    status, said = raised.status_code, scrub(raised.message, key)
-    if status in (401, 403):
-        return error(f"refuses the key (HTTP {status})", address, "set OPENAI_API_KEY anew"), False, None
-    if status == 404:
-        return error(f"knows no such model or path (HTTP 404: {said})", address, "check both"), False, None
-    if raised.code == "insufficient_quota":
-        return error("the account has no credit left", address, "top it up and run again"), False, None
-    try:
-        told = max(0.0, float(raised.response.headers.get("retry-after", "")))
-    except ValueError:
-        told = None
-    passing = status in PASSING or status >= 500
-    cure = "run again later; what was answered is kept" if passing else "mend the request"
-    return error(f"answers HTTP {status}: {said}", address, cure), passing, told
-
-
-def error(reason: str, address: str, cure: str) -> EndpointError:
-    return EndpointError(reason, path=address, cure=cure)
-
-
-def scrub(text: str, key: str) -> str:
-    """Shorten a message and take the key out of it."""
-    return " ".join(text.replace(key, "***").split())[:200].rstrip(".")
+        self.api.close()

@@ -18,9 +18,8 @@ from ..errors import InstitError
 
 
 def ledger_key(request: dict[str, Any]) -> str:
-    """Return SHA-256 of a request's canonical JSON; see `client.Client.identity` for what a request holds."""
-    text = json.dumps(request, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return SHA-256 of a request's canonical JSON: the same words, pictures and options, the same key."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 class Ledger:
@@ -30,23 +29,25 @@ class Ledger:
         """Open or begin the ledger at `path`; raise `InstitError` where it cannot be read or written."""
         self.path = None if path is None else Path(path)
         self.bodies: dict[str, str] = {}
-        self.damaged = 0
+        self.damaged = 0  # lines that could not be read
         self.lock = threading.Lock()
         if self.path is not None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.read(self.path.read_bytes() if self.path.exists() else b"")
+                data = self.path.read_bytes() if self.path.exists() else b""
             except OSError as problem:
                 raise refuse_disk(problem, self.path) from None
+            self.read(data)
+            if data and not data.endswith(b"\n"):
+                self.write("\n")
 
     def read(self, data: bytes) -> None:
-        self.whole = not data or data.endswith(b"\n")
         for line in data.splitlines():
             try:
                 row = json.loads(line)
-                if isinstance(row.get("body"), str):
+                if "body" in row:
                     self.bodies[row["key"]] = row["body"]
-            except (ValueError, KeyError, AttributeError):
+            except (ValueError, LookupError, TypeError):
                 self.damaged += 1
 
     def get(self, key: str) -> str | None:
@@ -57,26 +58,22 @@ class Ledger:
         """Keep the raw body of a reply; it is on disk when this returns."""
         with self.lock:
             self.bodies[key] = body
-            self.append({"key": key, "kind": kind, "body": body})
+            self.write(json.dumps({"key": key, "kind": kind, "body": body}) + "\n")
 
     def note(self, key: str, kind: str, problem: str) -> None:
         """Note an attempt that brought no reply."""
         with self.lock:
-            self.append({"key": key, "kind": kind, "problem": problem})
+            self.write(json.dumps({"key": key, "kind": kind, "problem": problem}) + "\n")
 
-    def append(self, row: dict[str, str]) -> None:
+    def write(self, line: str) -> None:
         if self.path is None:
             return
-        line = json.dumps(row).encode("ascii") + b"\n"
         try:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(file, line if self.whole else b"\n" + line)
-            finally:
-                os.close(file)
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # for its owner alone
+            with open(file, "w", encoding="ascii") as lines:
+                lines.write(line)
         except OSError as problem:
             raise refuse_disk(problem, self.path) from None
-        self.whole = True
 
 
 def refuse_disk(problem: OSError, path: Path) -> InstitError:

@@ -8,35 +8,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 
 from ..errors import InstitError
 from .schema import FrameAnnotation
 
+FOLDER = Path(__file__).parent / "prompts"
 NO_CHANGE = "none"
 
 
-@lru_cache
 def load_prompt(name: str) -> dict[str, str]:
     """Read `prompts/<name>.md` ("frame", "video" or "qa") into its sections, by heading."""
-    file = resources.files(__package__) / "prompts" / f"{name}.md"
+    file = FOLDER / f"{name}.md"
     if not file.is_file():
-        raise InstitError("there is no such prompt", path=str(file), cure="use frame, video or qa")
+        raise InstitError("there is no such prompt", path=file, cure="use frame, video or qa")
     parts = re.split(r"^## +(.+?) *$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {heading: text.strip() for heading, text in zip(parts[1::2], parts[2::2])}
 
 
 def fill(name: str, section: str, **values: object) -> str:
     """Return one section with every `{{name}}` replaced; refuse one that nobody fills."""
-    sections = load_prompt(name)
-    if section not in sections:
+    text = load_prompt(name).get(section)
+    if text is None:
         raise InstitError(f"the prompt {name}.md has no section {section!r}", cure="restore the heading")
-    wanted = re.findall(r"{{(\w+)}}", sections[section])
-    if missing := [gap for gap in wanted if gap not in values]:
-        reason = f"the prompt {name}.md asks for {missing[0]!r}, which nobody gives"
-        raise InstitError(reason, cure="remove it")
-    return re.sub(r"{{(\w+)}}", lambda gap: str(values[gap[1]]), sections[section])
+    for gap in re.findall(r"{{(\w+)}}", text):
+        if gap not in values:
+            raise InstitError(f"the prompt {name}.md asks for {gap!r}, which nobody gives", cure="remove it")
+    return re.sub(r"{{(\w+)}}", lambda gap: str(values[gap[1]]), text)
 
 
 def frame_notes(frames: Sequence[FrameAnnotation], with_instances: bool) -> str:
@@ -47,14 +45,7 @@ def frame_notes(frames: Sequence[FrameAnnotation], with_instances: bool) -> str:
     """
     blocks = []
     for frame in frames:
-        lines = [f"<{frame.timestamp}>"]
-        if with_instances:
-            lines += [f"[{i.id}]: {one_line(i.caption)}" for i in frame.instances]
-        lines.append(f"Frame: {one_line(frame.image_level)}")
-        lines.append(f"Change: {one_line(frame.temporal_change or NO_CHANGE)}")
-        blocks.append("\n".join(lines))
+        told = [f"[{i.id}]: {i.caption}" for i in frame.instances] if with_instances else []
+        told += [f"Frame: {frame.image_level}", f"Change: {frame.temporal_change or NO_CHANGE}"]
+        blocks.append("\n".join([f"<{frame.timestamp}>", *(" ".join(line.split()) for line in told)]))
     return "\n\n".join(blocks)
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -5,31 +5,32 @@ Nothing here knows what an instance is: a mask has an area, a middle and pixels,
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import supervision as sv
+from PIL import Image
 
+from ..marks.detections import check_frame
 from ..scenes.facts import direction
 from ..scenes.world import place_of
 
 SMALL, LARGE = 0.02, 0.12  # shares of the frame below and from which a region is called small, large
 GROWN = 1.25  # a change of area that counts
-MAX_PIXELS = 4000
-NAMES = (
-    "black", "grey", "white", "red", "orange", "brown", "yellow", "green", "cyan", "blue", "purple", "pink",
-)  # fmt: skip
 HUES = (  # upper end in degrees, name
     (15, "red"), (42, "orange"), (70, "yellow"), (165, "green"), (200, "cyan"), (255, "blue"),
     (295, "purple"), (340, "pink"), (360, "red"),
-)  # fmt: skip
+)
+NAMES = ("black", "grey", "white", "brown", *dict(HUES).values())
+BLACK, GREY, WHITE, BROWN, FIRST_HUE = range(5)
+Step = tuple[int, str]  # a mark id, and what it did between two frames: a verb phrase that follows "[1] "
 
 
 @dataclass(frozen=True)
 class Region:
     """One instance in one frame; lengths are shares of the frame's width and height, areas of the frame."""
 
-    mark_id: int
     area: float
     x: float  # centre of mass
     y: float
@@ -54,88 +55,60 @@ class Region:
             return "left" if self.left <= 0 else "right"
         return "top" if self.top <= 0 else "bottom" if self.bottom >= 1 else ""
 
+    @property
+    def words(self) -> str:
+        """What was measured: "small region, mostly brown, at the left"."""
+        return f"{self.size} region, {say_colours(self.colours)}, at the {self.place}"
 
-def measure_regions(detections: sv.Detections, frame: np.ndarray | None = None) -> dict[int, Region]:
+
+def say_colours(colours: tuple[str, ...]) -> str:
+    return f"mostly {colours[0]}" if len(colours) == 1 else " and ".join(colours)
+
+
+def measure_regions(
+    detections: sv.Detections, frame: np.ndarray | None = None, timestamp: int = 1
+) -> dict[int, Region]:
     """Measure every instance of one frame, uint8 [H, W, 3], by mark id in ascending order.
 
-    Without the frame, colours stay unknown. Instances with an empty mask are left out.
+    Without the frame, colours stay unknown. Instances with an empty mask are left out. Raises `MaskMismatch`
+    where masks do not fit the frame.
     """
     if not len(detections):
         return {}
-    found = {}
-    for mark_id, mask in zip(detections.tracker_id, detections.mask):
-        if mask.any():
-            found[int(mark_id)] = measure_region(int(mark_id), np.asarray(mask), frame)
-    return dict(sorted(found.items()))
+    if frame is not None:
+        check_frame(detections, frame.shape[:2], timestamp)
+    masks = {int(i): mask for i, mask in zip(detections.tracker_id, detections.mask) if mask.any()}
+    return {i: measure_region(masks[i], frame) for i in sorted(masks)}
 
 
-def measure_region(mark_id: int, mask: np.ndarray, frame: np.ndarray | None = None) -> Region:
+def measure_region(mask: np.ndarray, frame: np.ndarray | None) -> Region:
     """Measure one mask, bool [H, W], that is not empty."""
     height, width = mask.shape
-    columns, rows = mask.sum(0), mask.sum(1)
-    area = int(columns.sum())
-    xs, ys = np.flatnonzero(columns), np.flatnonzero(rows)
-    x = ((np.arange(width) + 0.5) @ columns) / area / width
-    y = ((np.arange(height) + 0.5) @ rows) / area / height
-    colours = () if frame is None else common_colours(frame[mask])
+    ys, xs = np.nonzero(mask)
     return Region(
-        mark_id, area / mask.size, float(x), float(y), xs[0] / width, ys[0] / height,
-        (xs[-1] + 1) / width, (ys[-1] + 1) / height, colours,
-    )  # fmt: skip
+        float(mask.mean()), float(xs.mean() + 0.5) / width, float(ys.mean() + 0.5) / height,
+        xs.min() / width, ys.min() / height, (xs.max() + 1) / width, (ys.max() + 1) / height,
+        () if frame is None else common_colours(frame[mask]),
+    )
 
 
 def common_colours(pixels: np.ndarray) -> tuple[str, ...]:
     """Name the commonest colour of pixels, uint8 [n, 3]; the second too where that is less than half."""
-    pixels = pixels[:: max(1, len(pixels) // MAX_PIXELS)]
-    counts = np.bincount(name_colours(pixels), minlength=len(NAMES))
-    first, second = np.argsort(-counts, kind="stable")[:2]
-    alone = counts[first] * 2 >= len(pixels) or not counts[second]
-    return (NAMES[first],) if alone else (NAMES[first], NAMES[second])
+    commonest = Counter(NAMES[index] for index in name_colours(pixels).tolist()).most_common(2)
+    alone = commonest[0][1] * 2 >= len(pixels)
+    return tuple(name for name, _ in commonest[: 1 if alone else 2])
 
 
 def name_colours(pixels: np.ndarray) -> np.ndarray:
     """Name each pixel, uint8 [n, 3]: an index into `NAMES`, int64 [n], by hue, saturation and brightness."""
-    rgb = pixels.astype(np.float32) / 255
-    high, low = rgb.max(1), rgb.min(1)
-    spread = high - low
-    saturation = np.divide(spread, high, out=np.zeros_like(high), where=high > 0)
-    hue = hue_of(rgb, high, spread)
-    ends = np.array([end for end, _ in HUES])
-    index = np.array([NAMES.index(name) for _, name in HUES])
-    names = index[np.searchsorted(ends, hue, side="left").clip(0, len(ends) - 1)]
-    warm = (hue >= 10) & (hue < 50)
-    names[warm & (high < 0.65)] = NAMES.index("brown")
-    dull = (saturation < 0.15) | (spread < 0.06)
-    greys = np.array([NAMES.index(n) for n in ("black", "grey", "white")])
-    names[dull] = greys[np.searchsorted([0.2, 0.82], high[dull])]
-    names[high < 0.13] = NAMES.index("black")
+    hsv = np.asarray(Image.fromarray(pixels[None]).convert("HSV"), dtype=float)[0]
+    hue, saturation, value = (hsv[:, 0] + 0.5) * 360 / 255, hsv[:, 1] / 255, hsv[:, 2] / 255
+    names = FIRST_HUE + np.searchsorted([end for end, _ in HUES], hue)
+    names[(hue >= 10) & (hue < 50) & (value < 0.65)] = BROWN
+    dull = (saturation < 0.15) | (saturation * value < 0.06)
+    names[dull] = np.where(value[dull] > 0.82, WHITE, GREY)
+    names[(value < 0.13) | (dull & (value < 0.2))] = BLACK
     return names
-
-
-def hue_of(rgb: np.ndarray, high: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return the hue in degrees, float32 [n], 0 where there is none."""
-    r, g, b = rgb.T
-    safe = np.where(spread > 0, spread, 1)
-    hue = np.select(
-        [spread == 0, high == r, high == g], [0, ((g - b) / safe) % 6, (b - r) / safe + 2], (r - g) / safe + 4
-    )
-    return (hue * 60).astype(np.float32)
-
-
-def describe(region: Region) -> str:
-    """Say what was measured: "small region, mostly brown, at the left"."""
-    colours = f"mostly {region.colours[0]}" if len(region.colours) == 1 else " and ".join(region.colours)
-    return f"{region.size} region, {colours}, at the {region.place}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one region did between two frames: `kind` as a verb phrase that follows "[1] "."""
-
-    mark_id: int
-    kind: str  # "moves", "enters", "appears", "leaves", "disappears", "grows", "shrinks"
-    words: str
-    detail: str = ""
 
 
 def compare_regions(before: dict[int, Region], after: dict[int, Region]) -> list[Step]:
@@ -144,33 +117,15 @@ def compare_regions(before: dict[int, Region], after: dict[int, Region]) -> list
     for mark_id in sorted(before.keys() | after.keys()):
         old, new = before.get(mark_id), after.get(mark_id)
         if old is None:
-            steps.append(came(new))
-        elif new is None:
-            steps.append(went(old))
-        else:
-            steps.extend(shift(old, new))
-    return steps
-
-
-def came(new: Region) -> Step:
-    if new.edge:
-        return Step(new.mark_id, "enters", f"enters at the {new.edge} edge", new.edge)
-    return Step(new.mark_id, "appears", "appears")
-
-
-def went(old: Region) -> Step:
-    if old.edge:
-        return Step(old.mark_id, "leaves", f"leaves at the {old.edge} edge", old.edge)
-    return Step(old.mark_id, "disappears", "disappears")
-
-
-def shift(old: Region, new: Region) -> list[Step]:
-    """Compare one region that is there in both frames."""
-    steps = []
-    if way := direction(new.x - old.x, new.y - old.y):
-        steps.append(Step(new.mark_id, "moves", f"moves {way}", way))
-    if new.area > old.area * GROWN:
-        steps.append(Step(new.mark_id, "grows", "covers more of the frame"))
-    elif new.area * GROWN < old.area:
-        steps.append(Step(new.mark_id, "shrinks", "covers less of the frame"))
+            steps.append((mark_id, f"enters at the {new.edge} edge" if new.edge else "appears"))
+            continue
+        if new is None:
+            steps.append((mark_id, f"leaves at the {old.edge} edge" if old.edge else "disappears"))
+            continue
+        if way := direction(new.x - old.x, new.y - old.y):
+            steps.append((mark_id, f"moves {way}"))
+        if new.area > old.area * GROWN:
+            steps.append((mark_id, "covers more of the frame"))
+        if new.area * GROWN < old.area:
+            steps.append((mark_id, "covers less of the frame"))
     return steps

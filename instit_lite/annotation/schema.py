@@ -56,34 +56,34 @@ class ClipAnnotation(Strict):
 
 
 def written(text: str) -> str:
-    """Accept text that says something and can be stored as UTF-8."""
-    if not text.strip():
-        raise ValueError("is blank")
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("holds characters that cannot be stored")
+    """Accept text that says something."""
+    if not text.strip() or "\0" in text:
+        raise ValueError("is blank, or holds a NUL")
     return text
 
 
-Written = Annotated[str, AfterValidator(written)]
-
-
-class InstanceReply(Strict):
-    id: int
-    caption: Written
-
-
-def distinct(instances: list[InstanceReply]) -> list[InstanceReply]:
-    """Accept positive ids of which none occurs twice."""
-    ids = [i.id for i in instances]
+def described(instances: list[InstanceCaption]) -> list[InstanceCaption]:
+    """Accept distinct ids from 1 up, each with a caption."""
+    ids = [i.id for i in instances if written(i.caption)]
     if len(set(ids)) < len(ids) or min(ids, default=1) < 1:
         raise ValueError(f"the ids {ids} are not distinct numbers from 1 up")
     return instances
 
 
+def answered(pair: QAPair) -> QAPair:
+    """Accept a pair with both a question and an answer."""
+    written(pair.question)
+    written(pair.answer)
+    return pair
+
+
+Written = Annotated[str, AfterValidator(written)]
+
+
 class FrameReply(Strict):
     """Equation 1 on the wire: y_ins, y_img, y_dif."""
 
-    instance_level: Annotated[list[InstanceReply], AfterValidator(distinct)]
+    instance_level: Annotated[list[InstanceCaption], AfterValidator(described)]
     image_level: Written
     temporal_change: Written | None
 
@@ -94,20 +94,13 @@ class VideoReply(Strict):
     video_level_caption: Written
 
 
-class PairReply(Strict):
-    question: Written
-    answer: Written
-
-
 class QAReply(Strict):
     """Equation 3 on the wire: Y^qa."""
 
-    question_answer_pairs: list[PairReply]
+    question_answer_pairs: list[Annotated[QAPair, AfterValidator(answered)]]
 
 
 def response_format(kind: str, schema: type[BaseModel]) -> dict[str, Any]:
     """Return the `response_format` that asks an OpenAI-compatible endpoint for exactly this schema."""
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": kind, "strict": True, "schema": schema.model_json_schema()},
-    }
+    form = {"name": kind, "strict": True, "schema": schema.model_json_schema()}
+    return {"type": "json_schema", "json_schema": form}

@@ -7,25 +7,22 @@ fault a call, so that what the client does about a bad endpoint can be tested an
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import numpy as np
-
 from ..errors import InstitError
-from ..scenes.facts import FrameFacts
 from .schema import SIMULATED_MODEL
 from .simulated import ErrorModel, Simulator
 
 MAX_BODY = 32 * 2**20
-FAULTS = (
-    "401", "429", "500", "hang", "drop", "html", "truncated", "refusal", "not-json", "not-schema", "empty",
-)  # fmt: skip
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+SPOILT = {"refusal": None, "not-json": "I see two shapes.", "not-schema": '{"answer": 42}', "empty": ""}
+FAULTS = ("401", "429", "500", "hang", "drop", "html", "truncated", *SPOILT)
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -35,15 +32,13 @@ class LoopbackServer(ThreadingHTTPServer):
     """
 
     request_queue_size = 256
-    daemon_threads = True
 
-    def __init__(self, answer: Answer, path: str = "/v1", key: str | None = None) -> None:
+    def __init__(self, answer: Callable[[dict], dict], path: str = "/v1", key: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer, self.path, self.key = answer, path, key
         self.faults: deque[str] = deque()
         self.calls = 0
         self.lock = threading.Lock()
-        self.stopping = threading.Event()
 
     @property
     def base_url(self) -> str:
@@ -52,34 +47,24 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def fail(self, faults: Iterable[str]) -> None:
         """Plan one fault (see `FAULTS`) or "ok" for each of the next calls."""
-        faults = list(faults)
-        if wrong := [f for f in faults if f not in (*FAULTS, "ok")]:
-            raise InstitError(f"there is no fault {wrong[0]!r}", cure=f"choose from {', '.join(FAULTS)}")
-        self.faults.extend(faults)
-
-    def next_fault(self) -> str:
-        with self.lock:
-            self.calls += 1
-            return self.faults.popleft() if self.faults else "ok"
+        for fault in faults:
+            if fault not in (*FAULTS, "ok"):
+                raise InstitError(f"there is no fault {fault!r}", cure=f"choose from {', '.join(FAULTS)}")
+            self.faults.append(fault)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Stay quiet about a client that went away; anything else is the server's own fault and is shown."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 class SimulatedServer(LoopbackServer):
-    """A loopback server with the simulated annotator behind it."""
+    """A loopback server with the simulated annotator behind it; `know_frame` is the simulator's."""
 
     def __init__(self, seed: int, errors: ErrorModel, key: str | None) -> None:
-        self.simulator = Simulator(seed, errors)
-        super().__init__(self.simulator.answer, f"/{self.simulator.identity}/v1", key)
-
-    def know_frame(self, marked: np.ndarray, facts: FrameFacts) -> None:
-        """Register what is true of a marked frame, uint8 [H, W, 3], by its pixels."""
-        self.simulator.know_frame(marked, facts)
+        simulator = Simulator(seed, errors)
+        super().__init__(simulator.answer, f"/{simulator.identity}/v1", key)
+        self.know_frame = simulator.know_frame
 
 
 @contextmanager
@@ -101,10 +86,8 @@ def running(server: LoopbackServer) -> Iterator[LoopbackServer]:
     try:
         yield server
     finally:
-        server.stopping.set()
         server.shutdown()
         server.server_close()
-        thread.join()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -121,24 +104,25 @@ class Handler(BaseHTTPRequestHandler):
         if not length.isdigit() or int(length) > MAX_BODY:
             return self.refuse(413, "the request is too large or does not say its length")
         body = self.rfile.read(int(length))
-        host = self.headers.get("Host", "").rpartition(":")[0]
-        if host not in ("127.0.0.1", "localhost"):
+        if self.headers.get("Host", "").rpartition(":")[0] not in ("127.0.0.1", "localhost"):
             return self.refuse(403, "this server is for its own machine only")
         if self.path != f"{self.server.path}/chat/completions":
             return self.refuse(404, f"there is nothing at {self.path}")
         if self.server.key is not None and self.headers.get("Authorization") != f"Bearer {self.server.key}":
             return self.refuse(401, "the key is wrong")
-        fault = self.server.next_fault()
+        with self.server.lock:
+            self.server.calls += 1
+            fault = self.server.faults.popleft() if self.server.faults else "ok"
         if fault in ("401", "429", "500"):
             return self.refuse(int(fault), "planned fault")
         if fault == "hang":
             self.close_connection = True
-            self.server.stopping.wait(30)
-            return None
-        if fault == "drop":
-            return self.reply(200, b'{"choices": [', declared=4096)
+            return time.sleep(30)
+        if fault == "drop":  # promise more bytes than come, and hang up
+            self.close_connection = True
+            return self.reply(200, b'{"choices": [', length=4096)
         if fault == "html":
-            return self.reply(200, b"<html>please log in</html>", kind="text/html")
+            return self.reply(200, b"<html>please log in</html>")
         try:
             content = self.server.answer(json.loads(body))
         except InstitError as problem:
@@ -148,19 +132,16 @@ class Handler(BaseHTTPRequestHandler):
         return self.reply(200, json.dumps(completion(json.dumps(content), fault)).encode())
 
     def refuse(self, status: int, message: str) -> None:
-        self.close_connection = status in (403, 413)
+        self.close_connection = status == 413  # its body was not read
         error = {"message": message, "type": "loopback", "code": None}
         self.reply(status, json.dumps({"error": error}).encode())
 
-    def reply(self, status: int, body: bytes, kind: str = "application/json", declared: int = 0) -> None:
-        """Write an answer at once; with `declared`, promise more bytes than come and hang up."""
+    def reply(self, status: int, body: bytes, length: int | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(declared or len(body)))
+        self.send_header("Content-Type", "text/html" if body.startswith(b"<") else "application/json")
+        self.send_header("Content-Length", str(length or len(body)))
         if status == 429:
             self.send_header("Retry-After", "0")
-        if declared:
-            self.close_connection = True
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
@@ -171,13 +152,10 @@ class Handler(BaseHTTPRequestHandler):
 
 def completion(content: str, fault: str = "ok") -> dict[str, Any]:
     """Wrap content as a chat completion, spoilt where a fault says so."""
-    spoilt = {"truncated": content[: len(content) // 2], "refusal": None, "not-json": "I see two shapes.",
-              "not-schema": '{"answer": 42}', "empty": ""}  # fmt: skip
-    message = {"role": "assistant", "content": spoilt.get(fault, content),
-               "refusal": "I cannot help with that." if fault == "refusal" else None}  # fmt: skip
+    usage = {"prompt_tokens": 0, "completion_tokens": len(content.split()), "total_tokens": 0}
+    content = content[: len(content) // 2] if fault == "truncated" else SPOILT.get(fault, content)
+    refusal = "I cannot help with that." if fault == "refusal" else None
+    message = {"role": "assistant", "content": content, "refusal": refusal}
     choice = {"index": 0, "message": message, "finish_reason": "length" if fault == "truncated" else "stop"}
-    return {
-        "id": "chatcmpl-loopback", "object": "chat.completion", "created": 0, "model": SIMULATED_MODEL,
-        "choices": [choice],
-        "usage": {"prompt_tokens": 0, "completion_tokens": len(content.split()), "total_tokens": 0},
-    }  # fmt: skip
+    return {"id": "chatcmpl-loopback", "object": "chat.completion", "created": 0, "model": SIMULATED_MODEL,
+            "choices": [choice], "usage": usage}
