@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class Annotated:
     files: list[Path]
 
 
-def annotate_file(request: Request) -> Annotated:
+def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annotated:
     """Do everything for one file; the folder `request.out` appears whole or not at all.
 
     Raises the typed errors of reading, marking and asking; `InstitError` where `out` holds something else.
@@ -75,8 +76,10 @@ def annotate_file(request: Request) -> Annotated:
     out = Path(request.out)
     get_style(request.style)
     check_out(out)
+    say(f"{request.source}: reading, finding instances (the motion tracker looks at all frames: up to a minute)")
     clip, found = instances_of(request)
     check_instances(found, clip.frames)
+    say(f"marking and annotating {len(clip.frames)} frame(s)")
     marked = mark_clip(clip.frames, found, request.style)
     annotation = describe(request, clip, found, marked)
     findings = audit(annotation, found, clip.frames.shape[1:3])

@@ -8,8 +8,3 @@ are called, what is said of them, or any model.
 `reader` reads clips, `instances` reads masks and boxes, `tracker` finds moving things without
 either, `placement` and `draw` put the marks on.
 """
-
-import warnings
-
-# supervision says at import that it works without OpenCV, which is how the kit uses it.
-warnings.filterwarnings("ignore", message=r"OpenCV .* is not installed", category=UserWarning)
