@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import supervision as sv
@@ -20,7 +21,7 @@ from ..annotation.audit import AuditFinding, audit
 from ..annotation.client import PAPER_MODEL, Client
 from ..annotation.equations import annotate_clip, annotate_image, name_annotator
 from ..annotation.measured import measure_clip, measure_image
-from ..annotation.schema import MEASURED, ClipAnnotation, FrameAnnotation
+from ..annotation.schema import MEASURED, ClipAnnotation
 from ..errors import InstitError, NoInstances
 from ..marks.clip import Clip
 from ..marks.detections import check_instances
@@ -75,7 +76,8 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     """
     out = Path(request.out)
     get_style(request.style)
-    check_out(out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / CARD).exists()):
+        raise InstitError("holds other files", path=out, cure="name a new or empty folder with --out")
     say(f"{request.source}: reading, finding instances (the motion tracker looks at all frames: up to a minute)")
     clip, found = instances_of(request)
     check_instances(found, clip.frames)
@@ -83,24 +85,15 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     marked = mark_clip(clip.frames, found, request.style)
     annotation = describe(request, clip, found, marked)
     findings = audit(annotation, found, clip.frames.shape[1:3])
-    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        write_all(partial, out.name, clip, marked, annotation, findings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        partial = Path(scratch) / out.name
+        write_all(partial, clip, marked, annotation, findings)
         shutil.rmtree(out, ignore_errors=True)
         os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     ids = sorted({int(i) for d in found for i in d.tracker_id})
     files = sorted(f for f in out.rglob("*") if f.is_file() and f.parent.name != "frames")
     return Annotated(len(marked), ids, annotation.annotator, findings, [out / "frames", *files])
-
-
-def check_out(out: Path) -> None:
-    """Refuse to write over anything but an earlier result of this command."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / CARD).exists()):
-        raise InstitError("holds other files", path=out, cure="name a new or empty folder with --out")
 
 
 def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
@@ -113,7 +106,7 @@ def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
     if request.masks:
         return clip, from_palette_png(request.masks, shape, indices)
     if request.coco:
-        return clip, from_coco(request.coco, picture_in(request.coco, request.source), shape, renumber=True)
+        return clip, from_coco(request.coco, Path(request.source).name, shape, renumber=True)
     if request.youtube_vis:
         return clip, from_youtube_vis(request.youtube_vis, None, shape, indices, renumber=True)
     if still:
@@ -122,34 +115,26 @@ def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
     return track(request.source, request.frames, request.max_instances)
 
 
-def picture_in(coco: Path, source: Path) -> str | None:
-    """The picture's name where the COCO file knows it; None leaves the choice to a file with one picture."""
-    try:
-        names = {image.get("file_name") for image in json.loads(Path(coco).read_text(encoding="utf-8"))["images"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # from_coco says what is wrong with the file
-    return Path(source).name if Path(source).name in names else None
-
-
 def describe(request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray) -> ClipAnnotation:
     """Measure the masks, or ask an endpoint by equations (1) to (3)."""
+    still = len(marked) == 1
     if not (request.online or request.base_url):
-        if len(marked) > 1:
+        if not still:
             return measure_clip(clip.frames, found, clip.timestamps)
-        told = measure_image(clip.frames[0], found[0])
-        return ClipAnnotation(frames=[told], video_level_caption=None, question_answer_pairs=[],
-                              annotator=MEASURED, model="")  # fmt: skip
-    ledger = request.out.with_name(f"{request.out.name}.ledger")
-    with Client.connect(request.base_url, request.model, ledger, online=request.online) as client:
-        if len(marked) > 1:
-            return annotate_clip(client, marked)
-        told = annotate_image(client, marked[0], "00001.jpg")
-        return ClipAnnotation(frames=[told], video_level_caption=None, question_answer_pairs=[],
-                              annotator=name_annotator(client), model=", ".join(client.models))  # fmt: skip
+        frame, annotator, model = measure_image(clip.frames[0], found[0]), MEASURED, ""
+    else:
+        ledger = request.out.with_name(f"{request.out.name}.ledger")
+        with Client.connect(request.base_url, request.model, ledger, online=request.online) as client:
+            if not still:
+                return annotate_clip(client, marked)
+            frame = annotate_image(client, marked[0], "00001.jpg")
+            annotator, model = name_annotator(client), ", ".join(client.models)
+    return ClipAnnotation(frames=[frame], video_level_caption=None, question_answer_pairs=[],
+                          annotator=annotator, model=model)  # fmt: skip
 
 
 def write_all(
-    folder: Path, name: str, clip: Clip, marked: np.ndarray, annotation: ClipAnnotation, findings: list[AuditFinding]
+    folder: Path, clip: Clip, marked: np.ndarray, annotation: ClipAnnotation, findings: list[AuditFinding]
 ) -> None:
     """Write marked frames, marked mp4, record, audit and card into `folder`."""
     for frame, told in zip(marked, annotation.frames):
@@ -157,10 +142,10 @@ def write_all(
     if len(marked) > 1:
         fps = float(np.clip(len(marked) / clip.duration, 1, 30)) if clip.duration else 8.0
         write_mp4(folder / "marked.mp4", marked, fps)
-        record = video_record(1, f"{name}/frames", annotation)
+        record = video_record(1, f"{folder.name}/frames", annotation)
     else:
-        record = image_record(1, f"{name}/frames/{annotation.frames[0].frame_name}",
-                              without_change(annotation.frames[0]))  # fmt: skip
+        frame = annotation.frames[0]
+        record = image_record(1, f"{folder.name}/frames/{frame.frame_name}", frame)
     save_records(folder / "record.json", [record])
     atomic_write_text(folder / "audit.json", json.dumps([asdict(f) for f in findings], indent=1) + "\n")
     card = {
@@ -169,8 +154,3 @@ def write_all(
                    for t, (i, s) in enumerate(zip(clip.indices, clip.timestamps), start=1)],
     }  # fmt: skip
     atomic_write_text(folder / CARD, json.dumps(card, indent=1) + "\n")
-
-
-def without_change(frame: FrameAnnotation) -> FrameAnnotation:
-    """A still's record has no place for a change; an endpoint may have told one all the same."""
-    return frame.model_copy(update={"temporal_change": None})

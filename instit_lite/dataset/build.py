@@ -4,14 +4,13 @@ The whole annotation road at a small size: scenes are filmed to real mp4, read b
 equations over real HTTP, written as INST-IT records and turned into dialogues. The annotator is *simulated*.
 
     clips/000001.mp4  scenes/000001.json  videos_vpt/000001/00001.jpg  images_vpt/000001.jpg  general/000001.jpg
-    instit_video.json  instit_image.json  image_qa.json  dialogues.json  general.json  dataset.json
+    instit_video.json  instit_image.json  dialogues.json  general.json  dataset.json
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +34,7 @@ from ..scenes.seeds import TRAIN_SEED
 from ..scenes.video import film, save_scene_json
 from ..scenes.world import Knobs
 from .choices import add_choices
-from .dialogues import Dialogue, dialogues_of, load_dialogues, qa_dialogue, save_dialogues
+from .dialogues import Dialogue, dialogues_of, load_dialogues, save_dialogues
 from .records import load_records, save_records, video_record
 from .stills import build_general, build_image
 
@@ -81,8 +80,11 @@ def build_micro(
         return load_dataset(out)
     out.mkdir(parents=True, exist_ok=True)
     quarantined: list[str] = []
-    with annotator(out, seed, errors) as (server, client):
-        first = TRAIN_SEED + 10 * SEED_STEP * (seed % 10)
+    first = TRAIN_SEED + 10 * SEED_STEP * (seed % 10)
+    with (
+        simulated_server(seed, errors) as server,
+        Client.connect(server.base_url, SIMULATED_MODEL, out / "ledger", api_key="none") as client,
+    ):
         videos = make_all(profile.n_clips, "clips", quarantined,
                           lambda i: build_clip(i, first + i, out, server, client, profile.n_frames))  # fmt: skip
         stills = make_all(profile.n_images, "images", quarantined,
@@ -90,13 +92,10 @@ def build_micro(
         counts = {"asked": client.asked, "reused": client.reused, "annotator": SIMULATED_MODEL}
     general = make_all(profile.n_general, "general pictures", quarantined,
                        lambda i: build_general(i, first + 2 * SEED_STEP + i, out))  # fmt: skip
-    images, image_qa = [record for record, _ in stills], [pairs for _, pairs in stills]
-    dialogues = dialogues_of([*videos, *images])
-    asked = (qa_dialogue(r["image_path"], pairs, f"image-{r['image_id']}-qa") for r, pairs in zip(images, image_qa))
-    dialogues += [dialogue for dialogue in asked if dialogue]
+    images = [record for record, _ in stills]
+    dialogues = dialogues_of([*videos, *images]) + [asked for _, asked in stills if asked]
     save_records(out / "instit_video.json", videos)
     save_records(out / "instit_image.json", images)
-    atomic_write_text(out / "image_qa.json", json.dumps({r["image_id"]: p for r, p in zip(images, image_qa)}))
     save_dialogues(out / "dialogues.json", add_choices(dialogues, CHOICE_SHARE, seed))
     save_dialogues(out / "general.json", add_choices(general, CHOICE_SHARE, seed))
     manifest = {"identity": identity, **counts, "quarantined": quarantined}
@@ -131,14 +130,6 @@ def read_manifest(folder: Path) -> dict:
         return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-@contextmanager
-def annotator(out: Path, seed: int, errors: ErrorModel) -> Iterator[tuple[SimulatedServer, Client]]:
-    """The simulated annotator behind real HTTP, and a client whose ledger lives in the dataset's folder."""
-    with simulated_server(seed, errors) as server:
-        with Client.connect(server.base_url, SIMULATED_MODEL, out / "ledger", api_key="none") as client:
-            yield server, client
 
 
 def make_all(count: int, what: str, quarantined: list[str], make: Callable[[int], Item]) -> list[Item]:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..scenes.questions import Question, multiple_choice
-from .dialogues import PLACEHOLDER, Dialogue, turns_of
+from .dialogues import Dialogue, make_dialogue, turns_of
 
-QUESTIONS = ("general", "video_qa", "image_qa")
+QUESTIONS = ("general", "video_qa", "image_qa")  # kinds of dialogues that ask; the others only describe
 
 
 def add_choices(dialogues: Sequence[Dialogue], share: float, seed: int) -> list[Dialogue]:
@@ -24,14 +24,9 @@ def add_choices(dialogues: Sequence[Dialogue], share: float, seed: int) -> list[
     rng = np.random.default_rng(seed)
     pool: dict[str, dict[str, None]] = defaultdict(dict)
     for d in dialogues:
-        for question, answer in question_turns(d):
+        for question, answer in turns_of(d) if d["kind"] in QUESTIONS else []:
             pool[pattern(question)].setdefault(answer)
     return [with_choices(d, share, pool, rng) if d["kind"] in QUESTIONS else d for d in dialogues]
-
-
-def question_turns(dialogue: Dialogue) -> list[tuple[str, str]]:
-    """The (question, answer) pairs of a dialogue that asks questions; none of one that only describes."""
-    return turns_of(dialogue) if dialogue["kind"] in QUESTIONS else []
 
 
 def pattern(question: str) -> str:
@@ -40,18 +35,16 @@ def pattern(question: str) -> str:
 
 
 def with_choices(dialogue: Dialogue, share: float, pool: dict[str, dict], rng: np.random.Generator) -> Dialogue:
-    turns, near = question_turns(dialogue), defaultdict(list)
-    for question, answer in turns:
+    """One dialogue with options; `pool` holds the answers known for each pattern of question."""
+    near, said = defaultdict(list), []
+    for question, answer in turns_of(dialogue):
         near[pattern(question)].append(answer)
-    said = []
-    for i, (question, answer) in enumerate(turns):
+    for question, answer in turns_of(dialogue):
         kind = pattern(question)
         wrong = dict.fromkeys(a for a in near[kind] if a != answer)
         far = [a for a in pool[kind] if a != answer and a not in wrong]
         lettered = None
         if rng.random() < share and "," not in answer:
             lettered = multiple_choice(Question("", question, answer, tuple(wrong), tuple(far)), rng)
-        asked, told = lettered or (question, answer)
-        head = f"{PLACEHOLDER}\n" * len(dialogue["image"]) if i == 0 else ""
-        said += [{"from": "human", "value": head + asked}, {"from": "gpt", "value": told}]
-    return {**dialogue, "conversations": said}
+        said.append(lettered or (question, answer))
+    return make_dialogue(dialogue["id"], dialogue["image"], said, dialogue["group"], dialogue["kind"])

@@ -1,7 +1,7 @@
 """INST-IT records. In: annotations, or the published json. Out: key-exact records, and annotations back.
 
-A record is the dict that the published files hold: instance captions as a map from id-string to caption. On
-the wire and in Arrow they are lists of `{id, caption}` instead, which strict schemas can express.
+A record is the dict that the published files hold: instance captions as a map from id-string to caption. On the
+wire and in Arrow they are lists of `{id, caption}` instead, which strict schemas can express.
 """
 
 from __future__ import annotations
@@ -16,12 +16,7 @@ from typing import Any
 from ..annotation.schema import ClipAnnotation, FrameAnnotation, InstanceCaption, QAPair
 from ..errors import RecordError
 from ..profiles import atomic_write_text
-from .reading import RecordReader, Repair, no_doubles
-
-__all__ = [
-    "Quarantined", "Repair", "image_record", "is_video", "load_records", "read_image_record",
-    "read_video_record", "save_records", "validate", "video_record",
-]  # fmt: skip
+from .reading import RecordReader, no_doubles
 
 
 @dataclass(frozen=True)
@@ -42,55 +37,37 @@ def is_video(record: dict) -> bool:
 
 
 def video_record(
-    video_id: int, video_path: str, annotation: ClipAnnotation, repairs: list[Repair] | None = None
+    video_id: int, video_path: str, annotation: ClipAnnotation, repairs: list[str] | None = None
 ) -> dict:
     """Return a clip's INST-IT video record (paper-facts D.2).
 
-    `video_path` is the folder of frames, relative to the dataset. The record has no place for the
-    annotator's name: keep that beside it. Slips such as [03] are mended and reported as on reading. Raises
-    `RecordError` where the annotation cannot be written as a record.
+    `video_path` is the folder of frames, relative to the dataset. The record has no place for the annotator's
+    name: keep that beside it. Slips such as [03] are mended and reported as on reading. Raises `RecordError` where
+    the annotation cannot be written as a record.
     """
-    record = {
-        "video_id": video_id,
-        "video_path": str(video_path),
-        "frame_level_caption": [
-            {
-                "timestamp": frame.timestamp,
-                "frame_name": frame.frame_name,
-                "instance_level": instance_map(frame, f"video_id {video_id}"),
-                "image_level": frame.image_level,
-                "temporal_change": frame.temporal_change,
-            }
-            for frame in annotation.frames
-        ],
-        "question_answer_pairs": [
-            {"question": pair.question, "answer": pair.answer} for pair in annotation.question_answer_pairs
-        ],
-        "video_level_caption": annotation.video_level_caption,
-    }
-    return mended(record, repairs)
+    frames = []
+    for frame in annotation.frames:
+        captions = instance_map(frame, f"video_id {video_id}")
+        frames.append(frame.model_dump(exclude={"instances"}) | {"instance_level": captions})
+    texts = annotation.model_dump(include={"question_answer_pairs", "video_level_caption"})
+    record = {"video_id": video_id, "video_path": str(video_path), "frame_level_caption": frames, **texts}
+    return mended(record, "video", repairs)
 
 
 def image_record(
-    image_id: int, image_path: str, annotation: FrameAnnotation, repairs: list[Repair] | None = None
+    image_id: int, image_path: str, annotation: FrameAnnotation, repairs: list[str] | None = None
 ) -> dict:
-    """Return a picture's INST-IT image record (paper-facts D.2); it has no question-answer pairs."""
-    if annotation.temporal_change:
-        raise RecordError(f"image_id {image_id}: a picture has no temporal change", path=image_path,
-                          cure="annotate it alone, without a frame before it")  # fmt: skip
-    record = {
-        "image_id": image_id,
-        "image_path": str(image_path),
-        "instance_level_caption": instance_map(annotation, f"image_id {image_id}"),
-        "image_level_caption": annotation.image_level,
-    }
-    return mended(record, repairs)
+    """Return a picture's INST-IT image record (paper-facts D.2): no question-answer pairs, no temporal change."""
+    captions = instance_map(annotation, f"image_id {image_id}")
+    record = {"image_id": image_id, "image_path": str(image_path), "instance_level_caption": captions,
+              "image_level_caption": annotation.image_level}  # fmt: skip
+    return mended(record, "image", repairs)
 
 
-def mended(record: dict, repairs: list[Repair] | None) -> dict:
-    """Mend slips such as [03] in what an annotator wrote, and report them."""
+def mended(record: Any, kind: str, repairs: list[str] | None) -> dict:
+    """Put a record's keys in order, mend slips, and report them."""
     reader = RecordReader()
-    clean = reader.record(record)
+    clean = reader.record(record, kind)
     report(reader.repairs, repairs)
     return clean
 
@@ -104,61 +81,39 @@ def instance_map(frame: FrameAnnotation, name: str) -> dict[str, str]:
     return captions
 
 
-def read_video_record(
-    record: Any, repairs: list[Repair] | None = None, path: str | Path | None = None
-) -> ClipAnnotation:
+def read_video_record(record: Any, repairs: list[str] | None = None) -> ClipAnnotation:
     """Turn a video record back into an annotation; annotator and model are unknown and stay empty.
 
     Slips are mended; each repair is appended to `repairs`, or warned of where no list is given.
     """
-    reader = RecordReader(path)
-    clean = reader.video(record)
-    report(reader.repairs, repairs)
-    return ClipAnnotation(
-        frames=[
-            FrameAnnotation(
-                timestamp=frame["timestamp"],
-                frame_name=frame["frame_name"],
-                instances=instance_list(frame["instance_level"]),
-                image_level=frame["image_level"],
-                temporal_change=frame["temporal_change"],
-            )
-            for frame in clean["frame_level_caption"]
-        ],
-        video_level_caption=clean["video_level_caption"],
-        question_answer_pairs=[QAPair(**pair) for pair in clean["question_answer_pairs"]],
-        annotator="",
-        model="",
-    )
+    clean = mended(record, "video", repairs)
+    frames = []
+    for frame in clean["frame_level_caption"]:
+        instances = instance_list(frame.pop("instance_level"))
+        frames.append(FrameAnnotation(**frame, instances=instances))
+    pairs = [QAPair(**pair) for pair in clean["question_answer_pairs"]]
+    return ClipAnnotation(frames=frames, video_level_caption=clean["video_level_caption"],
+                          question_answer_pairs=pairs, annotator="", model="")  # fmt: skip
 
 
-def read_image_record(
-    record: Any, repairs: list[Repair] | None = None, path: str | Path | None = None
-) -> FrameAnnotation:
+def read_image_record(record: Any, repairs: list[str] | None = None) -> FrameAnnotation:
     """Turn an image record back into an annotation: timestamp 1, named by the path's last part."""
-    reader = RecordReader(path)
-    clean = reader.image(record)
-    report(reader.repairs, repairs)
-    return FrameAnnotation(
-        timestamp=1,
-        frame_name=PurePosixPath(clean["image_path"]).name,
-        instances=instance_list(clean["instance_level_caption"]),
-        image_level=clean["image_level_caption"],
-        temporal_change=None,
-    )
+    clean = mended(record, "image", repairs)
+    name, instances = PurePosixPath(clean["image_path"]).name, instance_list(clean["instance_level_caption"])
+    return FrameAnnotation(timestamp=1, frame_name=name, instances=instances,
+                           image_level=clean["image_level_caption"], temporal_change=None)  # fmt: skip
 
 
 def instance_list(captions: dict[str, str]) -> list[InstanceCaption]:
     return [InstanceCaption(id=int(mark), caption=caption) for mark, caption in captions.items()]
 
 
-def report(found: list[Repair], repairs: list[Repair] | None) -> None:
+def report(found: list[str], repairs: list[str] | None) -> None:
     """Hand repairs on; where nobody asked for them, say how many there are and show the first three."""
     if repairs is not None:
         repairs.extend(found)
     elif found:
-        shown = "; ".join(str(repair) for repair in found[:3])
-        warnings.warn(f"{len(found)} repairs: {shown}{' ...' if len(found) > 3 else ''}", stacklevel=4)
+        warnings.warn(f"{len(found)} repairs, the first: {'; '.join(found[:3])}", stacklevel=4)
 
 
 def validate(record: Any, path: str | Path | None = None) -> None:
@@ -166,21 +121,17 @@ def validate(record: Any, path: str | Path | None = None) -> None:
     reader = RecordReader(path)
     reader.record(record)
     if reader.repairs:
-        first = reader.repairs[0]
-        raise reader.fail(first.key, f"needs a repair ({first.what})", "read it with `load_records` first")
+        raise RecordError(f"a record needs a repair ({reader.repairs[0]})", path=path,
+                          cure="read it with `load_records` first")  # fmt: skip
 
 
-def load_records(
-    path: str | Path, repairs: list[Repair] | None = None
-) -> tuple[list[dict], list[Quarantined]]:
+def load_records(path: str | Path, repairs: list[str] | None = None) -> tuple[list[dict], list[Quarantined]]:
     """Read a json file of video or image records; return the good ones, mended, and the quarantined ones.
 
-    Repairs are appended to `repairs`, or warned of where no list is given. Raises `RecordError` only where
-    the file as a whole cannot be read.
+    Repairs are appended to `repairs`, or warned of where no list is given. Raises `RecordError` only where the file
+    as a whole cannot be read.
     """
-    records: list[dict] = []
-    quarantined: list[Quarantined] = []
-    found: list[Repair] = []
+    records, quarantined, found = [], [], []
     for i, raw in enumerate(read_list(path)):
         reader = RecordReader(path, f"record {i}")
         try:
@@ -196,12 +147,9 @@ def read_list(path: str | Path) -> list[Any]:
     """Read a json file that holds one list; raise `RecordError` naming what is wrong with it."""
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=no_doubles)
-    except OSError as problem:
-        raise RecordError(f"cannot be read ({problem.strerror})", path=path,
-                          cure="check the path") from problem  # fmt: skip
-    except (ValueError, RecursionError) as problem:
-        raise RecordError(f"is not whole JSON ({problem})", path=path,
-                          cure="copy or download it again") from problem  # fmt: skip
+    except (OSError, ValueError, RecursionError) as problem:
+        raise RecordError(f"cannot be read as JSON ({problem})", path=path,
+                          cure="check the path, or copy the file again") from problem  # fmt: skip
     if not isinstance(raw, list):
         raise RecordError("holds no list of records", path=path, cure="wrap the records in [ ]")
     return raw

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 
 from .records import is_video
 
-LEVELS = ("instance", "frame", "temporal change", "video")
-COLUMNS = ["caption type", "count", "chars", "words", "sentences"]
 PAPER_TABLE_9 = [
     ["instance", 836_524, 102.1, 24.3, 1.5],
     ["frame", 207_662, 458.0, 106.5, 5.7],
@@ -28,7 +26,7 @@ NOTE = (
 
 def captions_of(records: Iterable[dict]) -> dict[str, list[str]]:
     """Gather all captions by level; pictures count as frames, as in the paper's counts."""
-    found: dict[str, list[str]] = {level: [] for level in LEVELS}
+    found: dict[str, list[str]] = {"instance": [], "frame": [], "temporal change": [], "video": []}
     for record in records:
         if is_video(record):
             for frame in record["frame_level_caption"]:
@@ -42,33 +40,24 @@ def captions_of(records: Iterable[dict]) -> dict[str, list[str]]:
     return {level: [text for text in texts if text.strip()] for level, texts in found.items()}
 
 
-def count_words(text: str) -> int:
-    """Count what stands between blanks."""
-    return len(text.split())
-
-
-def count_sentences(text: str) -> int:
-    """Count sentences; a text that does not end with a sign still ends one."""
-    return len([part for part in re.split(r"(?<=[.!?])\s+", text.strip()) if part])
-
-
 def text_statistics(records: Iterable[dict]) -> dict:
     """Return the columns of the paper's Table 9, parts of speech left out; an empty level has means None."""
     found = captions_of(records)
-    found["all"] = [text for level in LEVELS for text in found[level]]
-    counters = (len, count_words, count_sentences)
-    rows = [
-        [level, len(texts), *(mean([count(text) for text in texts]) for count in counters)]
-        for level, texts in found.items()
-    ]
-    return {"title": "Text statistics (as Table 9)", "columns": COLUMNS, "rows": rows, "note": NOTE}
+    found["all"] = [text for texts in found.values() for text in texts]
+    rows = []
+    for level, texts in found.items():
+        chars, words = [len(text) for text in texts], [len(text.split()) for text in texts]
+        sentences = [len(re.split(r"(?<=[.!?])\s+", text.strip())) for text in texts]
+        rows.append([level, len(texts), mean(chars), mean(words), mean(sentences)])
+    columns = ["caption type", "count", "chars", "words", "sentences"]
+    return {"title": "Text statistics (as Table 9)", "columns": columns, "rows": rows, "note": NOTE}
 
 
 def dataset_counts(records: Iterable[dict]) -> dict:
     """Return how much there is: clips, frames, instances and QA pairs, and what one clip holds on average."""
     records = list(records)
     clips = [record for record in records if is_video(record)]
-    pictures = [record for record in records if not is_video(record)]
+    pictures = [record["instance_level_caption"] for record in records if not is_video(record)]
     frames = [frame for clip in clips for frame in clip["frame_level_caption"]]
     marks = [{m for frame in clip["frame_level_caption"] for m in frame["instance_level"]} for clip in clips]
     pairs = [len(clip["question_answer_pairs"]) for clip in clips]
@@ -76,15 +65,15 @@ def dataset_counts(records: Iterable[dict]) -> dict:
         ["clips", len(clips)],
         ["frames", len(frames)],
         ["frames per clip", mean([len(clip["frame_level_caption"]) for clip in clips])],
-        ["instances in clips", sum(len(ids) for ids in marks)],
-        ["instances per clip", mean([len(ids) for ids in marks])],
+        ["instances in clips", sum(map(len, marks))],
+        ["instances per clip", mean(list(map(len, marks)))],
         ["instances per frame", mean([len(frame["instance_level"]) for frame in frames])],
         ["temporal changes", sum(bool(frame["temporal_change"]) for frame in frames)],
         ["clips with a video caption", sum(bool(clip["video_level_caption"]) for clip in clips)],
         ["QA pairs", sum(pairs)],
         ["QA pairs per clip", mean(pairs)],
         ["images", len(pictures)],
-        ["instances per image", mean([len(picture["instance_level_caption"]) for picture in pictures])],
+        ["instances per image", mean(list(map(len, pictures)))],
     ]
     note = "An instance of a clip is a mark id that is described in at least one of its frames."
     return {"title": "What the dataset holds", "columns": ["what", "number"], "rows": rows, "note": note}

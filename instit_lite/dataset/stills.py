@@ -23,7 +23,7 @@ from ..scenes.general import general_questions, number_questions, print_numbers
 from ..scenes.render import render
 from ..scenes.sample import sample_scene
 from ..scenes.world import Knobs, Scene
-from .dialogues import Dialogue, general_dialogue
+from .dialogues import Dialogue, general_dialogue, qa_dialogue
 from .records import image_record
 
 SIDE = 384
@@ -47,8 +47,8 @@ def moment_of(scene: Scene) -> float:
 
 def build_image(
     number: int, seed: int, out: Path, server: SimulatedServer, client: Client
-) -> tuple[dict, list[dict]]:
-    """Draw, mark and annotate one still; return its INST-IT image record, and its questions beside it.
+) -> tuple[dict, Dialogue | None]:
+    """Draw, mark and annotate one still; return its INST-IT image record, and a dialogue of questions beside it.
 
     The questions are equation 3 on a single frame: ours, not the paper's, whose image records have none.
     """
@@ -58,9 +58,9 @@ def build_image(
     marked = mark_clip(still.frames, from_scene(scene, still, [u]), style="micro")[0]
     server.know_frame(marked, facts)
     told = annotate_image(client, marked, Path(path).name)
-    pairs = [{"question": p.question, "answer": p.answer} for p in ask_questions(client, [told])]
+    pairs = [(p.question, p.answer) for p in ask_questions(client, [told])]
     write_jpeg(out / path, marked)
-    return image_record(number, path, told), pairs
+    return image_record(number, path, told), qa_dialogue(path, pairs, f"image-{number}-qa")
 
 
 def build_general(number: int, seed: int, out: Path) -> Dialogue:

@@ -6,10 +6,12 @@ INST-IT's order, and handed to `generate` as `mm_encoder_outputs`, which it pass
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 from transformers import GenerationConfig
 
@@ -24,63 +26,46 @@ MAX_NEW_TOKENS = 12  # the longest right answer, "a small red triangle", has fou
 
 
 def answer_items(
-    base: Base,
-    items: Sequence[BenchItem],
-    batch: int = 64,
-    blind: bool = False,
-    progress: bool = True,
-    max_new_tokens: int = MAX_NEW_TOKENS,
-    known: dict[str, str] | None = None,
+    base: Base, items: Sequence[BenchItem], batch: int = 64, blind: bool = False, progress: bool = True,
+    max_new_tokens: int = MAX_NEW_TOKENS, known: dict[str, str] | None = None,
     keep: Callable[[list[BenchItem], list[str]], None] | None = None,
-) -> list[str]:
+) -> list[str]:  # fmt: skip
     """Answer each item greedily; the answers are in the order of `items` and do not depend on `batch`.
 
     `blind` leaves the picture out of the prompt: what a model knows without looking. An answer that the model
     did not end itself within `max_new_tokens` ends in `UNFINISHED`. `known` holds answers of an earlier,
     killed run by `item.key`, which are not asked again; `keep(items, answers)` is called after each batch.
     """
-    known = known or {}
-    answers: list[str | None] = [known.get(item.key) for item in items]
+    answers = [(known or {}).get(item.key) for item in items]
     asked = {i: tokens_of(base, items[i], blind) for i, answer in enumerate(answers) if answer is None}
     was_training = base.model.training
     base.model.eval()
     try:
-        done = len(items) - len(asked)
-        with tqdm(total=len(items), initial=done, disable=not progress, unit="answer") as bar:
-            for rows in batches(items, asked, batch):
-                shown = [items[i] for i in rows]
-                texts = answer_batch(base, shown, [asked[i] for i in rows], blind, max_new_tokens)
-                for i, text in zip(rows, texts):
-                    answers[i] = text
-                if keep is not None:
-                    keep(shown, texts)
-                bar.update(len(rows))
+        for rows in tqdm(batches(items, asked, batch), disable=not progress, unit="batch"):
+            shown = [items[i] for i in rows]
+            texts = answer_batch(base, shown, [asked[i] for i in rows], blind, max_new_tokens)
+            for i, text in zip(rows, texts):
+                answers[i] = text
+            if keep is not None:
+                keep(shown, texts)
     finally:
         base.model.train(was_training)
     return answers
 
 
-def kind_of(item: BenchItem, blind: bool) -> str:
-    """What the collator calls an item: "image", "video" or, without its picture, "text"."""
-    return "text" if blind else "video" if item.split == "video" else "image"
-
-
 def tokens_of(base: Base, item: BenchItem, blind: bool) -> list[int]:
     """The prompt's ids, exactly as in training."""
-    kind = kind_of(item, blind)
-    return prompt_ids(base, kind, 0 if blind else len(item.frames), item.prompt)
+    if blind:
+        return prompt_ids(base, "text", 0, item.prompt)
+    return prompt_ids(base, "video" if item.split == "video" else "image", len(item.frames), item.prompt)
 
 
 def batches(items: Sequence[BenchItem], asked: dict[int, list[int]], size: int) -> list[list[int]]:
     """Places of the items in batches: like frames in one batch, prompts of like length together."""
-    groups: dict[tuple, list[int]] = {}
-    for i in asked:
-        groups.setdefault((items[i].split == "video", items[i].frames.shape), []).append(i)
-    found = []
-    for rows in groups.values():
-        rows.sort(key=lambda i: len(asked[i]))
-        found += [rows[k : k + size] for k in range(0, len(rows), size)]
-    return found
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i in sorted(asked, key=lambda i: len(asked[i])):
+        groups[items[i].split == "video", items[i].frames.shape].append(i)
+    return [rows[k : k + size] for rows in groups.values() for k in range(0, len(rows), size)]
 
 
 @torch.inference_mode()
@@ -102,23 +87,19 @@ def answer_batch(
 
 def visual_outputs(base: Base, items: list[BenchItem]) -> dict:
     """Visual tokens of like items: whole grids for images, pooled ones for videos."""
-    video = items[0].split == "video"
-    pixels = base.pixels(np.concatenate([item.frames for item in items]))
-    weight = base.model.get_input_embeddings().weight
-    pixels = pixels.to(weight.device, weight.dtype)
+    video, weight = items[0].split == "video", base.model.get_input_embeddings().weight
+    pixels = base.pixels(np.concatenate([item.frames for item in items])).to(weight.device, weight.dtype)
     tokens = encode_frames(base.model, pixels, pooled=video)  # [items * F, n, d]
-    clips = list(tokens.split([len(item.frames) for item in items]))
-    return mm_outputs(videos=clips) if video else mm_outputs(images=list(tokens))
+    if video:
+        return mm_outputs(videos=list(tokens.split([len(item.frames) for item in items])))
+    return mm_outputs(images=list(tokens))
 
 
 def pad_left(prompts: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask, each int64 [B, S]; padding stands left, so that every row goes on at its own end."""
-    width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), pad, device=device)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt, device=device)
-        mask[row, width - len(prompt) :] = 1
+    rows = [torch.tensor(prompt, device=device) for prompt in prompts]
+    ids = pad_sequence(rows, batch_first=True, padding_value=pad, padding_side="left")
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True, padding_side="left")
     return ids, mask
 
 

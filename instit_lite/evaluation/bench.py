@@ -1,21 +1,23 @@
 """The micro bench. In: a profile and a seed nobody trained on. Out: `BenchItem`s with exact answers.
 
-As INST-IT Bench (paper section 3.4): images and videos with marks, the same questions open-ended and with
-four options. Beside them a general split: unmarked pictures, for what a model may lose. Kinds of question are
-equally represented in each split and answers are balanced within a kind, so that a habit scores no better
-than chance.
+As INST-IT Bench (paper section 3.4): images and videos with marks, the same questions open-ended and with four
+options. Beside them a general split: unmarked pictures, for what a model may lose. Kinds of question are equally
+represented in each split and answers are balanced within a kind, so that a habit scores no better than chance.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import InstitError
+from ..marks.clip import Clip
+from ..marks.draw import mark_clip
+from ..marks.instances import from_scene
 from ..profiles import Profile
 from ..scenes.facts import changes, frame_facts, scene_facts
 from ..scenes.general import general_questions, number_questions, print_numbers
@@ -31,9 +33,7 @@ STILLS = Knobs(n_things=(1, 4), motion=False)  # what the base saw most of in it
 KINDS = {
     "image": ("colour", "shape", "size", "place", "phrase", "which", "left_of"),
     "video": ("colour", "shape", "motion", "enters", "leaves", "turns", "present", "who"),
-    "general": (
-        "colour", "shape", "size", "place", "count", "exists", "at_place", "number_at", "where_number",
-    ),
+    "general": ("colour", "shape", "size", "place", "count", "exists", "at_place", "number_at", "where_number"),
 }
 SPLITS = tuple(KINDS)
 PHRASES = len(SIZES) * len(COLOURS) * len(SHAPES)
@@ -50,9 +50,8 @@ SEED_STEP = BENCH_SPAN // 10  # seeds kept for each split
 class BenchItem:
     """One question. Open-ended and multiple choice share the `question_id`, "<clip>-<k>", as upstream.
 
-    `frames`: uint8 [F, 128, 128, 3] RGB, one for a picture; `timestamps`: 1-based, as `<t>` counts them;
-    `answer`: a text, or the letter where `options` are given; `possible`: how many answers there are to
-    choose from.
+    `frames`: uint8 [F, 128, 128, 3] RGB, one for a picture; `timestamps`: 1-based, as `<t>` counts them; `answer`: a
+    text, or the letter where `options` are given; `possible`: how many answers there are to choose from.
     """
 
     question_id: str
@@ -85,12 +84,12 @@ class BenchItem:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A scene, the moments shown, what can be asked about them, the seed of printed numbers if any."""
+    """A scene, the moments shown, what can be asked about them; `printed`: the picture if it has printed numbers."""
 
     scene: Scene
     clock: tuple[float, ...]
     questions: list[Question]
-    printed: int | None = None
+    printed: np.ndarray | None = None
 
 
 def build_bench(
@@ -98,9 +97,8 @@ def build_bench(
 ) -> list[BenchItem]:
     """Return the bench: `profile.n_bench` open-ended questions a split, and most with four options too.
 
-    `mark=False` gives the very same items without marks: the control that shows what marks contribute.
-    General pictures have none either way. The same seed gives the same bench. Raises `InstitError` for an
-    unknown split.
+    `mark=False` gives the very same items without marks: the control that shows what marks contribute. General
+    pictures have none either way. The same seed gives the same bench. Raises `InstitError` for an unknown split.
     """
     for split in splits:
         if split not in KINDS:
@@ -111,11 +109,13 @@ def build_bench(
         letters = Counter()
         for offset, drawn, questions in choose(split, profile.n_bench, profile.n_frames, first):
             frames = show(drawn, mark and split != "general")
-            rng = np.random.default_rng([first + offset, 5])
-            for k, question in enumerate(questions, start=1):
-                names = (f"{split}{offset:05d}", k, split, frames)
-                found.append(open_item(question, *names))
-                found += choice_item(question, *names, letters, rng)
+            rng, clip_id = np.random.default_rng([first + offset, 5]), f"{split}{offset:05d}"
+            for k, q in enumerate(questions, start=1):
+                item = BenchItem(
+                    f"{clip_id}-{k:02d}", q.kind, "open", split, q.question, q.answer, None, clip_id, frames,
+                    tuple(range(1, len(frames) + 1)), answers_of(q.kind, len(frames)),
+                )  # fmt: skip
+                found += [item, *with_options(item, q, letters, rng)]
     return sorted(found, key=lambda item: (splits.index(item.split), item.format != "open"))
 
 
@@ -127,12 +127,11 @@ def general_items(profile: Profile, seed: int = BENCH_SEED) -> list[BenchItem]:
 def choose(split: str, n: int, n_frames: int, first: int) -> Iterator[tuple[int, Drawn, list[Question]]]:
     """Go through scenes, take the questions that the balance needs; yield (offset, drawn, questions).
 
-    No answer is taken more often than its even share of its kind, until so many scenes have passed that the
-    missing answers must be rare; then any answer fills the rest.
+    No answer is taken more often than its even share of its kind, until so many scenes have passed that the missing
+    answers must be rare; then any answer fills the rest.
     """
-    quota = {kind: n // len(KINDS[split]) for kind in KINDS[split]}
-    for kind in KINDS[split][: n % len(quota)]:
-        quota[kind] += 1
+    kinds = KINDS[split]
+    quota = {kind: n // len(kinds) + (i < n % len(kinds)) for i, kind in enumerate(kinds)}
     taken, answers = Counter(), Counter()
     for offset in range(SEED_STEP):
         if taken.total() == n:
@@ -147,8 +146,7 @@ def choose(split: str, n: int, n_frames: int, first: int) -> Iterator[tuple[int,
 
 
 def pick(
-    questions: list[Question], quota: dict, limit: dict, taken: Counter, answers: Counter,
-    rng: np.random.Generator,
+    questions: list[Question], quota: dict, limit: dict, taken: Counter, answers: Counter, rng: np.random.Generator
 ) -> list[Question]:
     """Take at most `PER_CLIP` questions of different kinds, the least filled kind first; count them."""
     picked: list[Question] = []
@@ -173,71 +171,44 @@ def draw(split: str, seed: int, n_frames: int) -> Drawn:
     if split == "video":
         scene, clock = sample_scene(seed), tuple((i + 0.5) / n_frames for i in range(n_frames))
         facts = scene_facts(scene, clock)
-        steps = [changes(a, b) for a, b in zip(facts, facts[1:])]
-        return Drawn(scene, clock, clip_questions(facts, steps, rng))
+        return Drawn(scene, clock, clip_questions(facts, [changes(a, b) for a, b in zip(facts, facts[1:])], rng))
     scene = sample_scene(seed, STILLS if split == "general" else Knobs())
-    clock = (float(rng.uniform(0.05, 0.95)),)
-    facts = frame_facts(scene, clock[0])
+    u = float(rng.uniform(0.05, 0.95))
+    facts = frame_facts(scene, u)
     if split == "image":
-        return Drawn(scene, clock, image_questions(facts, rng))
+        return Drawn(scene, (u,), image_questions(facts, rng))
     if rng.random() < 0.7:
-        return Drawn(scene, clock, general_questions(facts, rng))
-    return Drawn(scene, clock, number_questions(numbered(scene, clock[0], seed)[1]), printed=seed)
-
-
-def numbered(scene: Scene, u: float, seed: int) -> tuple[np.ndarray, list]:
-    """A picture with printed numbers, as the base saw them in its pretraining."""
-    frame, _ = render(scene, u, SIDE)
-    return print_numbers(frame, frame_facts(scene, u), np.random.default_rng([seed, 6]))
+        return Drawn(scene, (u,), general_questions(facts, rng))
+    picture, printed = print_numbers(render(scene, u, SIDE)[0], facts, np.random.default_rng([seed, 6]))
+    return Drawn(scene, (u,), number_questions(printed), picture)
 
 
 def show(drawn: Drawn, mark: bool) -> np.ndarray:
     """Render what an item shows: uint8 [F, 128, 128, 3], marks drawn where asked for."""
     if drawn.printed is not None:
-        return numbered(drawn.scene, drawn.clock[0], drawn.printed)[0][None]
+        return drawn.printed[None]
     frames = np.stack([render(drawn.scene, u, SIDE)[0] for u in drawn.clock])
     if not mark:
         return frames
-    from ..marks.clip import Clip
-    from ..marks.draw import mark_clip
-    from ..marks.instances import from_scene
-
     n = len(frames)
     clip = Clip(frames, np.asarray(drawn.clock), np.arange(n), n, 1.0, f"scene {drawn.scene.seed}")
     return mark_clip(frames, from_scene(drawn.scene, clip, drawn.clock), style="micro")
 
 
-def open_item(question: Question, clip_id: str, k: int, split: str, frames: np.ndarray) -> BenchItem:
-    """The open-ended form of a question."""
-    times = tuple(range(1, len(frames) + 1))
-    return BenchItem(
-        f"{clip_id}-{k:02d}", question.kind, "open", split, question.question, question.answer, None,
-        clip_id, frames, times, answers_of(question.kind, len(frames)),
-    )  # fmt: skip
-
-
-def choice_item(
-    question: Question, clip_id: str, k: int, split: str, frames: np.ndarray, letters: Counter,
-    rng: np.random.Generator,
-) -> list[BenchItem]:  # fmt: skip
-    """The multiple-choice form, or nothing where there are no three wrong answers (yes or no).
+def with_options(item: BenchItem, question: Question, letters: Counter, rng: np.random.Generator) -> list[BenchItem]:
+    """The multiple-choice form of an open item, or nothing where there are no three wrong answers (yes or no).
 
     Wrong answers come from the same clip first. Within a kind each letter is right equally often.
     """
-    wanted = LETTERS[(KINDS[split].index(question.kind) + letters[question.kind]) % 4]
+    wanted = LETTERS[(KINDS[item.split].index(item.kind) + letters[item.kind]) % 4]
     lettered = multiple_choice(question, rng)
     if lettered is None:
         return []
     while lettered[1] != wanted:
         lettered = multiple_choice(question, rng)
-    letters[question.kind] += 1
-    parts = re.findall(r"([A-D]): (.+?)(?= [A-D]: |$)", lettered[0][len(question.question) :])
-    return [
-        BenchItem(
-            f"{clip_id}-{k:02d}", question.kind, "choice", split, question.question, wanted, dict(parts),
-            clip_id, frames, tuple(range(1, len(frames) + 1)), len(LETTERS),
-        )  # fmt: skip
-    ]
+    letters[item.kind] += 1
+    options = dict(re.findall(r"([A-D]): (.+?)(?= [A-D]: |$)", lettered[0][len(item.question) :]))
+    return [replace(item, format="choice", answer=wanted, options=options, possible=len(LETTERS))]
 
 
 def majority_answers(
@@ -245,20 +216,20 @@ def majority_answers(
 ) -> list[str]:
     """What a model would say that knows only which answer a kind of question mostly has.
 
-    Counted over the questions of `n_clips` other scenes, as they fall, not over the bench itself. For
-    multiple choice: the letter of the option that was the right answer most often there.
+    Counted over the questions of `n_clips` other scenes, as they fall, not over the bench itself. For multiple
+    choice: the letter of the option that was the right answer most often there.
     """
-    counts: dict[tuple[str, str], Counter] = {}
+    counts: dict[tuple[str, str], Counter] = defaultdict(Counter)
     for split in {item.split for item in items}:
         first = seed + (len(SPLITS) + SPLITS.index(split)) * SEED_STEP
         for other in range(first, first + n_clips):
             for q in draw(split, other, profile.n_frames).questions:
-                counts.setdefault((split, q.kind), Counter())[q.answer] += 1
+                counts[split, q.kind][q.answer] += 1
     found = []
     for item in items:
-        common = counts.get((item.split, item.kind), Counter())
-        if item.options:
-            found.append(max(item.options, key=lambda letter: common[item.options[letter]]))
+        common, options = counts[item.split, item.kind], item.options
+        if options:
+            found.append(max(options, key=lambda letter: common[options[letter]]))
         else:
             found.append(max(sorted(common), key=common.get, default=""))
     return found

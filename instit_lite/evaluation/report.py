@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +33,7 @@ NOTE = (
 class ScoreRow:
     """One line of the score table: a split and format, all its questions or those of one kind.
 
-    `runs`: accuracy of each run; `difference`: after minus before, on the same questions, None without such a
-    pair.
+    `runs`: accuracy of each run; `difference`: after minus before, on the same questions, None without such a pair.
     """
 
     split: str
@@ -48,89 +47,73 @@ class ScoreRow:
     difference: Interval | None
 
 
-def score_rows(
-    items: Sequence[BenchItem], runs: dict[str, list[str]], pair: tuple[str, str] = (BEFORE, AFTER)
-) -> list[ScoreRow]:
+def score_rows(items: Sequence[BenchItem], runs: dict[str, list[str]]) -> list[ScoreRow]:
     """Score every run by split and format, first all questions, then each kind.
 
-    `runs` names lists of answers in the order of `items`. Raises `InstitError` where a list has another
-    length.
+    `runs` names lists of answers in the order of `items`. Raises `InstitError` where a list has another length.
     """
     for name, answers in runs.items():
         if len(answers) != len(items):
             what = f"the run {name!r} has {len(answers)} answers for {len(items)} items"
             raise InstitError(what, cure="give one answer per item, in the order of the items")
     verdicts = {name: [is_correct(i, a) for i, a in zip(items, answers)] for name, answers in runs.items()}
-    groups: dict[tuple[str, str, str], list[int]] = {}
+    groups: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, item in enumerate(items):
         for kind in (ALL, item.kind):
-            groups.setdefault((item.split, item.format, kind), []).append(place)
-    heads = [key[:2] for key in groups if key[2] == ALL]
-    ordered = sorted(groups, key=lambda key: heads.index(key[:2]))
-    return [score_row(items, verdicts, key, groups[key], pair) for key in ordered]
+            groups[item.split, item.format][kind].append(place)
+    return [
+        score_row(items, verdicts, (*head, kind), places)
+        for head, kinds in groups.items()
+        for kind, places in kinds.items()
+    ]
 
 
 def score_row(
-    items: Sequence[BenchItem],
-    verdicts: dict[str, list[Verdict]],
-    key: tuple[str, str, str],
-    places: list[int],
-    pair: tuple[str, str],
+    items: Sequence[BenchItem], verdicts: dict[str, list[Verdict]], key: tuple[str, str, str], places: list[int]
 ) -> ScoreRow:
     """Score the items at `places`."""
     clips = [items[i].clip_id for i in places]
     right = {name: [float(said[i] is Verdict.CORRECT) for i in places] for name, said in verdicts.items()}
     unparsed = {name: sum(said[i] is Verdict.UNPARSED for i in places) for name, said in verdicts.items()}
-    difference = paired_difference(right[pair[0]], right[pair[1]], clips) if set(pair) <= set(right) else None
+    paired = BEFORE in right and AFTER in right
+    difference = paired_difference(right[BEFORE], right[AFTER], clips) if paired else None
     chance = float(np.mean([items[i].chance for i in places]))
     means = {name: clustered_interval(values, clips) for name, values in right.items()}
     return ScoreRow(*key, len(places), len(set(clips)), chance, means, unparsed, difference)
 
 
 def score_table(
-    items: Sequence[BenchItem],
-    runs: dict[str, list[str]],
-    title: str = "Micro bench",
-    pair: tuple[str, str] = (BEFORE, AFTER),
-    by_kind: bool = True,
+    items: Sequence[BenchItem], runs: dict[str, list[str]], title: str = "Micro bench", by_kind: bool = True
 ) -> dict:
     """Return `score_rows` as the report page reads tables: {"title", "columns", "rows", "note"}.
 
     Usual runs, in this order: "majority", "blind", "base", "after SFT". `unparsed` counts for the last run.
     """
-    rows = [row for row in score_rows(items, runs, pair) if by_kind or row.kind == ALL]
-    last = list(runs)[-1] if runs else ""
-    paired = set(pair) <= set(runs)
+    paired, last = BEFORE in runs and AFTER in runs, list(runs)[-1]
     columns = ["split", "format", "kind", "n", "clips", "chance", *runs]
-    columns += [f"{pair[1]} minus {pair[0]}"] if paired else []
-    columns += [f"unparsed ({last})"] if last else []
+    columns += [f"{AFTER} minus {BEFORE}"] * paired + [f"unparsed ({last})"]
     lines = []
-    for row in rows:
-        line = [row.split, row.format, row.kind, row.n, row.clips, f"{row.chance:.2f}"]
-        line += map(str, row.runs.values())
-        line += [signed(row.difference)] if paired else []
-        lines.append(line + ([row.unparsed[last]] if last else []))
+    for row in score_rows(items, runs):
+        if by_kind or row.kind == ALL:
+            line = [row.split, row.format, row.kind, row.n, row.clips, f"{row.chance:.2f}"]
+            change = ["{:+.2f} [{:+.2f}, {:+.2f}]".format(*row.difference)] if row.difference else []
+            lines.append([*line, *map(str, row.runs.values()), *change, row.unparsed[last]])
     return {"title": title, "columns": columns, "rows": lines, "note": NOTE}
-
-
-def signed(change: Interval) -> str:
-    """A difference with its sign, as `+0.21 [+0.14, +0.28]`."""
-    return f"{change.mean:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
 
 
 def format_table(table: dict) -> str:
     """A table as aligned text for a terminal."""
     rows = [[str(value) for value in row] for row in [table["columns"], *table["rows"]]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths)).rstrip() for row in rows]
     return "\n".join([table["title"], *lines, table["note"]])
 
 
 def save_result(table: dict, path: str | Path) -> Path:
     """Write a table as JSON, whole or not at all. Raises `RecordError` where rows and columns differ."""
-    missing = [name for name in ("title", "columns", "rows", "note") if name not in table]
-    if missing or any(len(row) != len(table["columns"]) for row in table["rows"]):
-        what = f"the table has no {missing[0]}" if missing else "a row does not have one value per column"
+    whole = {"title", "columns", "rows", "note"} <= set(table)
+    if not whole or any(len(row) != len(table["columns"]) for row in table["rows"]):
+        what = "the table lacks title, columns, rows or note, or a row does not have one value per column"
         raise RecordError(what, path=path, cure="make the table with score_table")
     atomic_write_text(path, json.dumps(table, ensure_ascii=False, indent=1) + "\n")
     return Path(path)
@@ -139,28 +122,16 @@ def save_result(table: dict, path: str | Path) -> Path:
 class PredictionFile:
     """Answers kept as they arrive, one JSON line each, keys as upstream's prediction files and some more.
 
-    The first line names the run. A file of another run is begun afresh; a line that a kill cut short is
-    dropped; an answer counts only for the very question, options, truth and pixels it was given to.
+    The first line names the run. A file of another run is begun afresh; a line that a kill cut short is dropped; an
+    answer counts only for the very question, options, truth and pixels it was given to.
     """
 
     def __init__(self, path: str | Path, run: dict) -> None:
-        self.path, self.run = Path(path), run
-        self.lines = self.read()
+        self.path = Path(path)
+        head, *self.lines = read_lines(self.path) or [None]
+        if head != {"run": run}:
+            self.lines = []
         atomic_write_text(self.path, "".join(json.dumps(line) + "\n" for line in [{"run": run}, *self.lines]))
-
-    def read(self) -> list[dict]:
-        if not self.path.exists():
-            return []
-        found = []
-        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                found.append(json.loads(text))
-            except ValueError:
-                continue
-        if not found or found[0] != {"run": json.loads(json.dumps(self.run))}:
-            return []
-        needed = {"key", "item", "model_prediction"}
-        return [line for line in found[1:] if isinstance(line, dict) and needed <= set(line)]
 
     def known(self, items: Sequence[BenchItem]) -> dict[str, str]:
         """Answers already given, by `item.key`."""
@@ -170,10 +141,20 @@ class PredictionFile:
 
     def keep(self, items: Sequence[BenchItem], answers: Sequence[str]) -> None:
         """Append answers; they are on disk when this returns."""
-        new = [prediction_line(item, answer) for item, answer in zip(items, answers, strict=True)]
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(line) + "\n" for line in new))
-        self.lines += new
+            for item, answer in zip(items, answers, strict=True):
+                file.write(json.dumps(prediction_line(item, answer)) + "\n")
+
+
+def read_lines(path: Path) -> list[dict]:
+    """Read JSON lines; what a kill cut short is left out."""
+    found = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(text))
+        except ValueError:
+            continue
+    return found
 
 
 def prediction_line(item: BenchItem, answer: str) -> dict:
@@ -188,7 +169,7 @@ def prediction_line(item: BenchItem, answer: str) -> dict:
 def fingerprint(item: BenchItem) -> str:
     """A hash of what an item asks, shows and holds true."""
     digest = hashlib.sha256(f"{item.split}\n{item.prompt}\n{item.answer}\n{item.frames.shape}\n".encode())
-    digest.update(np.ascontiguousarray(item.frames).tobytes())
+    digest.update(item.frames.tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -208,9 +189,3 @@ def answer_and_keep(
     """`answer_items` that keeps each batch of answers in a file and goes on there after a kill."""
     file = PredictionFile(path, {"model": base.name, "weights": model_fingerprint(base), "blind": blind})
     return answer_items(base, items, batch, blind, progress, known=file.known(items), keep=file.keep)
-
-
-def verdict_counts(items: Sequence[BenchItem], answers: Sequence[str]) -> dict[str, int]:
-    """How many answers were correct, wrong and unparsed."""
-    found = Counter(is_correct(item, answer).value for item, answer in zip(items, answers, strict=True))
-    return {verdict.value: found[verdict.value] for verdict in Verdict}

@@ -1,16 +1,15 @@
 """Right, wrong or unreadable. In: an item and the text a model gave. Out: a verdict, by rules on this page.
 
-Upstream's scorer takes the first capital A to D of an answer for the choice and leaves unreadable answers out
-of the denominator, which rewards a model for refusing. Here an answer is read strictly, and what cannot be
-read is wrong.
+Upstream's scorer takes the first capital A to D of an answer for the choice and leaves unreadable answers out of the
+denominator, which rewards a model for refusing. Here an answer is read strictly, and what cannot be read is wrong.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from .bench import BenchItem
 
@@ -54,8 +53,10 @@ def is_correct(item: BenchItem, prediction: str) -> Verdict:
         letter = parse_choice(prediction, item.options)
         if letter is None:
             return Verdict.UNPARSED
-        return Verdict.CORRECT if letter == item.answer else Verdict.WRONG
-    return Verdict.CORRECT if normalise(prediction) == normalise(item.answer) else Verdict.WRONG
+        right = letter == item.answer
+    else:
+        right = normalise(prediction) == normalise(item.answer)
+    return Verdict.CORRECT if right else Verdict.WRONG
 
 
 def marks_of(items: Sequence[BenchItem], predictions: Sequence[str]) -> list[float]:
@@ -65,26 +66,20 @@ def marks_of(items: Sequence[BenchItem], predictions: Sequence[str]) -> list[flo
 
 # Two commas are missing in upstream's list, so that neighbouring lead-ins are one string and never match.
 UPSTREAM_LEAD_INS = (
-    "The best answer is",
-    "The correct answer is",
-    "The answer is",
-    "The answer",
-    "The best option is" "The correct option is",
-    "Best answer:" "Best option:",
-)
+    "The best answer is", "The correct answer is", "The answer is", "The answer",
+    "The best option is" "The correct option is", "Best answer:" "Best option:",
+)  # fmt: skip
 
 
 def upstream_letter(text: str) -> str:
     """The letter as upstream's `evaluate.py` reads it: the first capital A to D, "" where it finds none."""
-    text = text.strip()
     for lead_in in UPSTREAM_LEAD_INS:
         text = text.replace(lead_in, "")
     found = re.search(r"[ABCD]", text)
     return found[0] if found else ""
 
 
-@dataclass(frozen=True)
-class UpstreamScore:
+class UpstreamScore(NamedTuple):
     """Multiple choice the upstream way: `accuracy` = correct / parsed, NaN where nothing parsed."""
 
     accuracy: float
@@ -95,8 +90,8 @@ class UpstreamScore:
 
 def upstream_choice_score(items: Sequence[BenchItem], predictions: Sequence[str]) -> UpstreamScore:
     """Score the multiple-choice items as upstream does; for comparison only."""
-    pairs = zip(items, predictions, strict=True)
-    chosen = [(item, upstream_letter(text)) for item, text in pairs if item.format == "choice"]
+    pairs = [(i, text) for i, text in zip(items, predictions, strict=True) if i.format == "choice"]
+    chosen = [(item, upstream_letter(text)) for item, text in pairs]
     parsed = [(item, letter) for item, letter in chosen if letter]
     correct = sum(item.answer == letter for item, letter in parsed)
     return UpstreamScore(correct / len(parsed) if parsed else float("nan"), correct, len(parsed), len(chosen))

@@ -34,39 +34,29 @@ def clustered_interval(
     """Mean of `values` [n] with a cluster-robust interval; `clusters` [n] names the clip of each value.
 
     Standard error: sqrt(G / (G - 1) * sum over clips of (sum of residuals) ** 2) / n, with the t quantile of
-    G - 1 degrees of freedom, cut off at `limits`, between which a value must lie. Where the data show no
-    spread (all right, all wrong, one clip) that would claim certainty; then see `without_spread`. Raises
-    `InstitError` for no values.
+    G - 1 degrees of freedom, cut off at `limits`, between which a value must lie. Raises `InstitError` for no values.
+
+    Where all G clips say the same (all right, all wrong, one clip) that would claim certainty. Then Wilson's for no
+    success in G trials is taken: with w = z² / (G + z²) another outcome may have a share up to w, so the mean may
+    lie w of the way towards either limit: [0, w] where nothing is right, [1 - w, 1] where all is, and -w to w for
+    a difference that is always 0.
     """
-    y = np.asarray(values, float)
+    y, (low, high) = np.asarray(values, float), limits
     if len(y) == 0 or len(y) != len(clusters):
         what = f"{len(y)} values of {len(clusters)} clips have no mean"
         raise InstitError(what, cure="give one clip per value")
-    low, high = limits
     if y.min() < low or y.max() > high:
         raise InstitError(f"values reach beyond {low} to {high}", cure="give the limits of the values")
     mean = float(y.mean())
-    sums: dict[Hashable, float] = {}
-    for residual, cluster in zip(y - mean, clusters):
-        sums[cluster] = sums.get(cluster, 0.0) + residual
-    g = len(sums)
-    spread = float(np.square(list(sums.values())).sum())
+    _, clip = np.unique(list(clusters), return_inverse=True)
+    sums = np.bincount(clip, y - mean)
+    g, spread = len(sums), float((sums**2).sum())
     if g < 2 or spread < 1e-12:
-        return without_spread(mean, g, level, low, high)
+        z2 = float(norm.ppf(0.5 + level / 2)) ** 2
+        share = z2 / (g + z2)
+        return Interval(mean, mean - share * (mean - low), mean + share * (high - mean))
     reach = float(t.ppf(0.5 + level / 2, g - 1)) * np.sqrt(g / (g - 1) * spread) / len(y)
     return Interval(mean, max(low, mean - reach), min(high, mean + reach))
-
-
-def without_spread(mean: float, g: int, level: float, low: float, high: float) -> Interval:
-    """The interval where G clips all say the same: Wilson's for no success in G trials.
-
-    With w = z² / (G + z²) another outcome may have a share up to w, so the mean may lie w of the way towards
-    either limit: [0, w] where nothing is right, [1 - w, 1] where all is, and -w to w for a difference that is
-    always 0.
-    """
-    z2 = float(norm.ppf(0.5 + level / 2)) ** 2
-    share = z2 / (max(1, g) + z2)
-    return Interval(mean, mean - share * (mean - low), mean + share * (high - mean))
 
 
 def paired_difference(

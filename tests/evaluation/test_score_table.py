@@ -7,7 +7,7 @@ import pytest
 
 from instit_lite.errors import InstitError, RecordError
 from instit_lite.evaluation.bench import BenchItem
-from instit_lite.evaluation.report import format_table, save_result, score_rows, score_table, verdict_counts
+from instit_lite.evaluation.report import format_table, save_result, score_rows, score_table
 
 
 def item(k, kind="colour", form="open", split="image"):
@@ -58,7 +58,3 @@ def test_mismatches_are_refused_and_nothing_is_written(tmp_path):
         with pytest.raises(RecordError):
             save_result(bad, tmp_path / "bad.json")
     assert not list(tmp_path.iterdir())
-
-
-def test_counts():
-    assert verdict_counts(ITEMS, RUNS["after SFT"]) == {"correct": 14, "wrong": 1, "unparsed": 1}
