@@ -1,8 +1,7 @@
 """What a notebook needs to teach and to be trusted: figures, widgets, predictions, the runner, the report.
 
 In: matplotlib figures, images, pure drawing functions, notebooks. Out: pictures with alt text, controls with
-a static twin, strictly executed notebooks and one report page. This room refuses to know what INST-IT is: it
-draws and runs what the other rooms hand to it.
+a static twin, strictly executed notebooks and one report page. This room knows nothing of INST-IT.
 """
 
 from .figures import PALETTE, figure_html, show_figure, show_image, show_images, use_style
@@ -12,15 +11,6 @@ from .start import start
 from .widgets import explorer
 
 __all__ = [
-    "Meter",
-    "PALETTE",
-    "explorer",
-    "figure_html",
-    "predict",
-    "reveal",
-    "show_figure",
-    "show_image",
-    "show_images",
-    "start",
-    "use_style",
-]
+    "Meter", "PALETTE", "explorer", "figure_html", "predict", "reveal", "show_figure", "show_image",
+    "show_images", "start", "use_style",
+]  # fmt: skip

@@ -1,13 +1,14 @@
-"""Publishing. In: HTML from a fixed template and its plain-text twin. Out: one notebook output that carries
-both.
+"""Publishing. In: HTML and its plain-text twin. Out: one notebook output that carries both.
 
-JupyterLab's image renderer has no place for alt text, so every picture of the kit travels as `text/html` with
-an `<img alt=…>` beside a `text/plain` twin.
+JupyterLab's image renderer has no place for alt text, so pictures travel as `text/html` with `<img alt=…>`.
 """
 
 from __future__ import annotations
 
 import os
+
+from IPython import get_ipython
+from IPython.display import display
 
 
 def headless() -> bool:
@@ -16,17 +17,10 @@ def headless() -> bool:
 
 
 def publish(html: str, plain: str, widget=None) -> None:
-    """Show `html` with `plain` as its twin; with `widget`, a live notebook shows the widget instead.
-
-    Outside IPython the plain twin is printed.
-    """
-    from IPython import get_ipython
-
+    """Show `html`, or in a live notebook `widget`; outside IPython print the twin `plain`."""
     if get_ipython() is None:
         print(plain)
         return
-    from IPython.display import display
-
     bundle = {"text/html": html, "text/plain": plain}
     if widget is not None and not headless():
         bundle = widget._repr_mimebundle_() | bundle

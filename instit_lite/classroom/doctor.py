@@ -1,5 +1,4 @@
-"""Is this machine ready? In: nothing but the machine. Out: one `Check` per part, with a cure where something
-is wrong.
+"""Is this machine ready? In: nothing but the machine. Out: one `Check` per part, with a cure if needed.
 
 Every check does the thing itself, small: it quantises a layer, encodes a film, opens the checkpoint. No check
 uses the network, and the API key is only said to be set or not.
@@ -14,17 +13,18 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import requires
 from pathlib import Path
 
+import numpy as np
 import psutil
+from packaging.requirements import Requirement
 
 from ..profiles import repo_root
 from .resources import cores
 from .start import installed
 
-OLDEST_PYTHON = (3, 11)
 DISK_GB, MEMORY_GB = 2.0, 2.0  # a micro run with room to spare; the environment itself is already there
-NF4_ERROR = (1e-4, 0.3)  # relative error of a quantised layer's answers: not nothing, and not nonsense
 SET_UP = "run `make setup` again; what it said is in .venv/install.log"
 
 
@@ -35,50 +35,32 @@ class Check:
     name: str
     ok: bool
     found: str
-    cure: str = ""
-
-
-def check_python() -> Check:
-    """Is this Python new enough?"""
-    wanted = ".".join(map(str, OLDEST_PYTHON))
-    found = f"{platform.python_version()} at {sys.prefix}"
-    return Check("Python", sys.version_info >= OLDEST_PYTHON, found, f"install Python {wanted} or newer")
+    cure: str = SET_UP
 
 
 def check_packages() -> Check:
     """Is every package that `pyproject.toml` asks for installed, in a version that fits?"""
-    from importlib.metadata import requires
-
-    from packaging.requirements import Requirement
-
     wanted = [Requirement(line) for line in requires("instit-lite") or []]
     wanted = [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
-    wrong = [f"{one.name} {installed(one.name)} (wanted {one.specifier})" for one in wanted if not fits(one)]
-    return Check("packages", not wrong, "; ".join(wrong) or f"{len(wanted)} as pyproject.toml asks", SET_UP)
-
-
-def fits(requirement) -> bool:
-    """Tell whether the installed version satisfies a `packaging` requirement; a package that is absent does
-    not.
-    """
-    version = installed(requirement.name)
-    return version != "absent" and requirement.specifier.contains(version, prereleases=True)
+    wrong = []
+    for one in wanted:
+        version = installed(one.name)
+        if version == "absent" or not one.specifier.contains(version, prereleases=True):
+            wrong.append(f"{one.name} {version} (wanted {one.specifier})")
+    found = "; ".join(wrong) or f"{len(wanted)} as pyproject.toml asks"
+    return Check("packages", not wrong, f"Python {platform.python_version()} at {sys.prefix}, {found}")
 
 
 def check_torch() -> Check:
-    """Does torch compute?"""
+    """Does torch compute, and on which accelerator could it?"""
     import torch
 
     total = float((torch.ones(2, 3) @ torch.ones(3, 2)).sum())
-    return Check("torch", total == 12.0, f"{torch.__version__}, {torch.get_num_threads()} threads", SET_UP)
-
-
-def check_transformers() -> Check:
-    """Does transformers have the model class that the kit trains?"""
-    import transformers
-
-    ok = hasattr(transformers, "LlavaNextVideoForConditionalGeneration")
-    return Check("transformers", ok, transformers.__version__, SET_UP)
+    gpu = "no GPU; profiles smoke and micro need none"
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        gpu = f"{card.name}, {card.total_memory / 2**30:.0f} GB, compute capability {card.major}.{card.minor}"
+    return Check("torch", total == 12.0, f"{torch.__version__}, {cores()} cores, {gpu}")
 
 
 def check_nf4() -> Check:
@@ -87,27 +69,23 @@ def check_nf4() -> Check:
 
     from ..model.nf4 import import_bitsandbytes, is_nf4, nf4_linear
 
+    name = "bitsandbytes NF4"
     bitsandbytes = import_bitsandbytes()
     if bitsandbytes is None:
         found = "no build for this machine: the language model stays in full precision"
-        return Check("bitsandbytes NF4", sys.platform == "darwin", found, SET_UP)
-    generator = torch.Generator().manual_seed(0)
-    layer = torch.nn.Linear(128, 128, bias=False)
-    layer.weight.data = torch.randn(128, 128, generator=generator)
-    inputs = torch.randn(8, 128, generator=generator)
+        return Check(name, sys.platform == "darwin", found)
+    layer, inputs = torch.nn.Linear(128, 128, bias=False), torch.eye(128)
     with torch.no_grad():
         before = layer(inputs)
         quantised = nf4_linear(bitsandbytes, layer)
         error = float((quantised(inputs) - before).norm() / before.norm())
-    ok = is_nf4(quantised) and NF4_ERROR[0] < error < NF4_ERROR[1]
-    found = f"{bitsandbytes.__version__}, a 128x128 layer in 4 bits, answers off by {error:.1%}"
-    return Check("bitsandbytes NF4", ok, found, SET_UP)
+    ok = is_nf4(quantised) and 0 < error < 0.3
+    return Check(name, ok, f"{bitsandbytes.__version__}, a 128x128 layer in 4 bits, wrong by {error:.1%}")
 
 
 def check_video() -> Check:
     """Can PyAV encode H.264 and read it back?"""
     import av
-    import numpy as np
 
     from ..scenes.video import write_mp4
 
@@ -116,24 +94,9 @@ def check_video() -> Check:
         path = write_mp4(Path(folder) / "check.mp4", frames)
         with av.open(str(path)) as container:
             codec = container.streams.video[0].codec_context.name
-            shades = [float(frame.to_ndarray(format="rgb24").mean()) for frame in container.decode(video=0)]
-    ok = codec == "h264" and len(shades) == 4 and all(abs(s - 40 * i) < 12 for i, s in enumerate(shades))
-    return Check("video (PyAV)", ok, f"{av.__version__}, {len(shades)} of 4 frames as {codec}", SET_UP)
-
-
-def check_font() -> Check:
-    """Does Pillow draw digits in the size asked for?"""
-    from PIL import Image, ImageDraw, ImageFont, features
-
-    heights = []
-    for size in (12, 36):
-        canvas = Image.new("L", (80, 80))
-        ImageDraw.Draw(canvas).text((8, 8), "8", fill=255, font=ImageFont.load_default(size))
-        box = canvas.getbbox() or (0, 0, 0, 0)
-        heights.append(box[3] - box[1])
-    ok = features.check("freetype2") and heights[1] > 2 * heights[0] > 0
-    found = f"Pillow {installed('pillow')}, digits {heights[0]} and {heights[1]} px high at sizes 12 and 36"
-    return Check("font (Pillow)", ok, found, SET_UP)
+            shades = [frame.to_ndarray(format="rgb24").mean() for frame in container.decode(video=0)]
+    ok = codec == "h264" and len(shades) == 4 and np.allclose(shades, [0, 40, 80, 120], atol=12)
+    return Check("video (PyAV)", ok, f"{av.__version__}, {len(shades)} of 4 frames as {codec}")
 
 
 def check_disk() -> Check:
@@ -152,11 +115,9 @@ def memory_gb() -> tuple[float, float]:
     machine = psutil.virtual_memory()
     available, total = machine.available, machine.total
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    try:
+    if limit.exists() and limit.read_text().strip() != "max":
         total = min(total, int(limit.read_text()))
         available = min(available, total - int(used.read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit ("max")
-        pass
     return available / 2**30, total / 2**30
 
 
@@ -167,12 +128,6 @@ def check_memory() -> Check:
     return Check("memory", available >= MEMORY_GB, found, "close other programs, or use PROFILE=smoke")
 
 
-def check_cores() -> Check:
-    """How many cores may be used? Told, never a failure."""
-    count = cores()
-    return Check("cores", True, str(count) if count > 1 else "1; the README's times were taken on 2")
-
-
 def check_base() -> Check:
     """Is the micro base there, whole, and which one is it?"""
     from safetensors import safe_open
@@ -180,17 +135,16 @@ def check_base() -> Check:
     from ..model.load import MICRO_FOLDER, weights_hash
 
     cure = "run `git checkout instit_lite/model/micro_base`, or train it with `make pretrain`"
-    files = sorted(MICRO_FOLDER.glob("*.safetensors"))
-    absent = [name for name in ("config.json", "tokenizer.json") if not (MICRO_FOLDER / name).exists()]
-    absent += [] if files else ["*.safetensors"]
+    wanted = ("config.json", "tokenizer.json", "*.safetensors")
+    absent = [name for name in wanted if not list(MICRO_FOLDER.glob(name))]
     if absent:
         return Check("micro base", False, f"{', '.join(absent)} missing in {MICRO_FOLDER}", cure)
-    tensors = 0
-    for file in files:
+    tensors = size = 0
+    for file in MICRO_FOLDER.glob("*.safetensors"):
+        size += file.stat().st_size
         with safe_open(file, framework="numpy") as weights:
             tensors += len(weights.keys())
-    size = sum(file.stat().st_size for file in files) / 1e6
-    found = f"{tensors} tensors, {size:.1f} MB, hash {weights_hash(MICRO_FOLDER)}"
+    found = f"{tensors} tensors, {size / 1e6:.1f} MB, hash {weights_hash(MICRO_FOLDER)}"
     return Check("micro base", tensors > 0, found, cure)
 
 
@@ -198,25 +152,10 @@ def check_kernel() -> Check:
     """Does a notebook's kernel `python3` start this environment's Python, and not another one's?"""
     from jupyter_client.kernelspec import KernelSpecManager
 
-    spec = KernelSpecManager().get_kernel_spec("python3")
-    command = spec.argv[0]
-    own = Path(sys.executable).parent.resolve()
-    here = not os.path.isabs(command) or Path(command).parent.resolve() == own
+    command = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
+    here = not command.is_absolute() or command.parent.resolve() == Path(sys.executable).parent.resolve()
     cure = "set JUPYTER_PREFER_ENV_PATH=1 (make does), or run `jupyter kernelspec remove python3`"
-    return Check("notebook kernel", here, f"python3 starts {command if not here else sys.executable}", cure)
-
-
-def check_gpu() -> Check:
-    """Which accelerator is there? Told, never a failure."""
-    import torch
-
-    if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0)
-        size = card.total_memory / 2**30
-        found = f"{card.name}, {size:.0f} GB, compute capability {card.major}.{card.minor}"
-    else:
-        found = "none; profiles smoke and micro need none"
-    return Check("GPU", True, found)
+    return Check("notebook kernel", here, f"python3 starts {sys.executable if here else command}", cure)
 
 
 def check_key() -> Check:
@@ -226,22 +165,11 @@ def check_key() -> Check:
     return Check("OPENAI_API_KEY", True, found)
 
 
-CHECKS: dict[str, Callable[[], Check]] = {
-    "Python": check_python,
-    "packages": check_packages,
-    "torch": check_torch,
-    "transformers": check_transformers,
-    "bitsandbytes NF4": check_nf4,
-    "video (PyAV)": check_video,
-    "font (Pillow)": check_font,
-    "disk": check_disk,
-    "memory": check_memory,
-    "cores": check_cores,
-    "micro base": check_base,
-    "notebook kernel": check_kernel,
-    "GPU": check_gpu,
-    "OPENAI_API_KEY": check_key,
-}
+CHECKS = {
+    "packages": check_packages, "torch": check_torch, "bitsandbytes NF4": check_nf4,
+    "video (PyAV)": check_video, "disk": check_disk, "memory": check_memory,
+    "micro base": check_base, "notebook kernel": check_kernel, "OPENAI_API_KEY": check_key,
+}  # fmt: skip
 
 
 def examine(tell: Callable[[Check], None] = lambda check: None) -> list[Check]:
@@ -254,8 +182,7 @@ def examine(tell: Callable[[Check], None] = lambda check: None) -> list[Check]:
         try:
             check = look()
         except Exception as error:
-            said = (str(error).strip().splitlines() or [""])[0]
-            check = Check(name, False, f"{type(error).__name__}: {said}", SET_UP)
+            check = Check(name, False, f"{type(error).__name__}: {error}".splitlines()[0])
         tell(check)
         done.append(check)
     return done

@@ -1,9 +1,7 @@
-"""The one writer of committed notebooks. In: .ipynb files or py:percent text. Out: .ipynb without outputs, in
-one form.
+"""The one writer of committed notebooks. In: .ipynb files or py:percent text. Out: .ipynb in one normal form.
 
 Normal form: no outputs, execution counts or widget state; known metadata only; cell ids from the notebook's
-number and the cell's first words; indent 1; a final newline. Equal notebooks are equal bytes, so that diffs
-show what changed.
+number and the cell's first words; indent 1; a final newline. Equal notebooks are equal bytes.
 """
 
 from __future__ import annotations
@@ -11,19 +9,23 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from ..errors import NotebookError, UnreadableInput
+from ..errors import InstitError, NotebookError, UnreadableInput
 from ..profiles import atomic_write_text
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-KEPT_CELL_METADATA = ("tags",)
+NEW_CELL = {
+    "markdown": nbformat.v4.new_markdown_cell,
+    "code": nbformat.v4.new_code_cell, "raw": nbformat.v4.new_raw_cell,
+}  # fmt: skip
 ID_WORDS, ID_LENGTH = 5, 48
 
 
@@ -35,21 +37,16 @@ def slug(source: str) -> str:
 
 def normalise(notebook: NotebookNode, number: str) -> NotebookNode:
     """Return `notebook` in normal form; `number` ("03") begins every cell id. Empty cells are dropped."""
-    cells, used = [], {}
+    cells, used = [], Counter()
     for cell in notebook.cells:
         source = "\n".join(line.rstrip() for line in cell.source.strip("\n").split("\n"))
         if not source.strip():
             continue
-        base = f"{number}-{slug(source)}"
-        used[base] = used.get(base, 0) + 1
-        name = base if used[base] == 1 else f"{base}-{used[base]}"
-        metadata = {key: cell.metadata[key] for key in KEPT_CELL_METADATA if cell.metadata.get(key)}
-        make = {
-            "markdown": nbformat.v4.new_markdown_cell,
-            "code": nbformat.v4.new_code_cell,
-            "raw": nbformat.v4.new_raw_cell,
-        }[cell.cell_type]
-        cells.append(make(source, id=name, metadata=metadata))
+        name = f"{number}-{slug(source)}"
+        used[name] += 1
+        name += f"-{used[name]}" if used[name] > 1 else ""
+        metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cells.append(NEW_CELL[cell.cell_type](source, id=name, metadata=metadata))
     result = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     nbformat.validate(result)
     return result
@@ -86,9 +83,8 @@ def to_percent(notebook: NotebookNode) -> str:
     """Return `notebook` as py:percent text without a header, for editing and review."""
     import jupytext
 
-    bare = nbformat.v4.new_notebook(
-        cells=notebook.cells, metadata={"jupytext": {"notebook_metadata_filter": "-all"}}
-    )
+    metadata = {"jupytext": {"notebook_metadata_filter": "-all"}}
+    bare = nbformat.v4.new_notebook(cells=notebook.cells, metadata=metadata)
     return jupytext.writes(bare, fmt="py:percent")
 
 
@@ -116,8 +112,6 @@ def main(argv: list[str] | None = None) -> int:
     if (args.from_percent or args.to_percent) and not args.to:
         parser.error("--to names the file to write")
     if args.from_percent:
-        if not args.from_percent.is_file():
-            raise UnreadableInput("there is no such file", path=args.from_percent)
         notebook = from_percent(args.from_percent.read_text(encoding="utf-8"))
         atomic_write_text(args.to, to_text(notebook, number_of(args.to)))
     elif args.to_percent:
@@ -131,8 +125,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from ..errors import InstitError
-
     try:
         sys.exit(main())
     except InstitError as error:

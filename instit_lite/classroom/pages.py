@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from copy import deepcopy
 from pathlib import Path
 
 from jinja2 import pass_context
@@ -18,6 +19,7 @@ from .safe_html import PICTURE, clean, clean_output
 
 KEPT = ("text/html", "text/plain", "image/png", "image/jpeg")
 LINK = re.compile(r'href="(?:\./)?(\d\d_\w+)\.ipynb(#[^"]*)?"')
+TITLE = re.compile(r"^#\s+(.+)$", re.MULTILINE)
 STYLE = Path(__file__).with_name("report.css")
 
 
@@ -32,43 +34,33 @@ class SafeExporter(HTMLExporter):
 
 def made_safe(notebook: NotebookNode) -> NotebookNode:
     """Return a copy of `notebook` whose outputs hold plain text, cleaned HTML and raster images only."""
-    notebook = NotebookNode({**notebook, "cells": [_safe_cell(cell) for cell in notebook.cells]})
-    notebook["metadata"] = NotebookNode({k: v for k, v in notebook.metadata.items() if k != "widgets"})
+    notebook = deepcopy(notebook)
+    notebook.metadata.pop("widgets", None)
+    for output in outputs_of(notebook):
+        if "data" in output:
+            output.data = NotebookNode({mime: value for mime, value in output.data.items() if mime in KEPT})
+            if "text/html" in output.data:
+                output.data["text/html"] = clean_output(output.data["text/html"])
     return notebook
 
 
-def _safe_cell(cell: NotebookNode) -> NotebookNode:
-    if cell.cell_type != "code":
-        return cell
-    outputs = []
-    for output in cell.outputs:
-        output = NotebookNode(output)
-        if "data" in output:
-            data = {mime: value for mime, value in output["data"].items() if mime in KEPT}
-            if "text/html" in data:
-                data["text/html"] = clean_output(data["text/html"])
-            output["data"] = NotebookNode(data)
-        outputs.append(output)
-    return NotebookNode({**cell, "outputs": outputs})
+def outputs_of(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the outputs of all cells in order."""
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
 def title_of(notebook: NotebookNode, default: str) -> str:
-    """Return the first heading of a notebook."""
-    for cell in notebook.cells:
-        found = re.search(r"^#\s+(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
-        if found:
-            return found[1].strip()
-    return default
+    """Return the first heading of a notebook, `default` where it has none."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    found = TITLE.search(prose)
+    return found[1].strip() if found else default
 
 
-def first_picture(notebook: NotebookNode) -> str | None:
-    """Return the first picture that the kit's figures showed, as HTML, or None."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            found = PICTURE.search(output.get("data", {}).get("text/html", ""))
-            if found:
-                return found[0]
-    return None
+def first_picture(notebook: NotebookNode) -> str:
+    """Return the first picture that the kit's figures showed, as HTML, or ""."""
+    shown = "\n".join(output.get("data", {}).get("text/html", "") for output in outputs_of(notebook))
+    found = PICTURE.search(shown)
+    return found[0] if found else ""
 
 
 def page(title: str, body: str) -> str:
@@ -86,8 +78,7 @@ def notebook_page(notebook: NotebookNode, name: str, names: list[str]) -> str:
     body, _ = SafeExporter(template_name="basic").from_notebook_node(made_safe(notebook))
     place = names.index(name)
     links = ['<a href="index.html">Overview</a>']
-    before, after = names[:place][-1:], names[place + 1 : place + 2]
-    links += [f'<a href="{n}.html" rel="prev">Previous: {n}</a>' for n in before]
-    links += [f'<a href="{n}.html" rel="next">Next: {n}</a>' for n in after]
+    links += [f'<a href="{n}.html" rel="prev">Previous: {n}</a>' for n in names[:place][-1:]]
+    links += [f'<a href="{n}.html" rel="next">Next: {n}</a>' for n in names[place + 1 :][:1]]
     nav = f"<nav>{' '.join(links)}</nav>"
     return page(title_of(notebook, name), f'{nav}<main class="notebook">{body}</main>{nav}')

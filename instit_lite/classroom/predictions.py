@@ -1,5 +1,4 @@
-"""Predict before you look. In: a question, its options, and later the truth. Out: the guess, kept and shown
-beside it.
+"""Predict before you look. In: a question, options, later the truth. Out: the guess, kept, shown beside it.
 
 Guesses are kept in `build/predictions.json`. A headless run takes a sample guess and keeps nothing on disk; a
 skipped guess never breaks the reveal.
@@ -11,27 +10,18 @@ import html
 import json
 from collections.abc import Sequence
 
+import ipywidgets
+
 from ..errors import InstitError
 from ..profiles import atomic_write_text, build_dir
 from .display import headless, publish
 
-_guesses: dict[str, str] = {}
+_guesses: dict[str, str] = {}  # of this session, by key
 
 
 def _kept() -> dict[str, dict]:
-    try:
-        kept = json.loads((build_dir() / "predictions.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
-
-
-def _record(key: str, question: str, options: list[str], guess: str) -> None:
-    _guesses[key] = guess
-    if not headless():
-        entry = {"question": question, "options": options, "guess": guess}
-        text = json.dumps(_kept() | {key: entry}, indent=1, ensure_ascii=False, sort_keys=True)
-        atomic_write_text(build_dir() / "predictions.json", text + "\n")
+    path = build_dir() / "predictions.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def predict(question: str, options: Sequence, key: str, *, sample=None) -> None:
@@ -46,25 +36,26 @@ def predict(question: str, options: Sequence, key: str, *, sample=None) -> None:
     sample = options[0] if sample is None else str(sample)
     if sample not in options:
         raise InstitError(f"the sample guess {sample!r} is not among {options}")
-    chosen = sample if headless() else _kept().get(key, {}).get("guess")
+    title = f"<b>Predict:</b> {html.escape(question)}"
     items = "".join(f"<li>{html.escape(option)}</li>" for option in options)
-    twin = f"<p><b>Predict:</b> {html.escape(question)}</p><ul>{items}</ul>"
+    twin, plain = f"<p>{title}</p><ul>{items}</ul>", f"Predict: {question} {options}"
     if headless():
-        _record(key, question, options, sample)
-        twin += f"<p>Sample guess: {html.escape(sample)}</p>"
-        publish(twin, f"Predict: {question} {options}; sample guess: {sample}")
+        _guesses[key] = sample
+        publish(f"{twin}<p>Sample guess: {html.escape(sample)}</p>", f"{plain}; sample guess: {sample}")
         return
-    publish(twin, f"Predict: {question} {options}", _ask(question, options, key, chosen))
 
+    def keep(change) -> None:
+        _guesses[key] = change["new"]
+        kept = _kept() | {key: {"question": question, "options": options, "guess": change["new"]}}
+        text = json.dumps(kept, indent=1, ensure_ascii=False)
+        atomic_write_text(build_dir() / "predictions.json", text + "\n")
 
-def _ask(question: str, options: list[str], key: str, chosen: str | None):
-    import ipywidgets
-
+    before = _kept().get(key, {}).get("guess")
     buttons = ipywidgets.RadioButtons(
-        options=options, value=chosen if chosen in options else None, layout={"width": "max-content"}
+        options=options, value=before if before in options else None, layout={"width": "max-content"}
     )
-    buttons.observe(lambda change: _record(key, question, options, change["new"]), names="value")
-    return ipywidgets.VBox([ipywidgets.HTML(f"<b>Predict:</b> {html.escape(question)}"), buttons])
+    buttons.observe(keep, names="value")
+    publish(twin, plain, ipywidgets.VBox([ipywidgets.HTML(title), buttons]))
 
 
 def reveal(key: str, truth, note: str = "") -> None:
@@ -75,9 +66,8 @@ def reveal(key: str, truth, note: str = "") -> None:
         verdict = "no guess was recorded"
     else:
         verdict = "as predicted" if guess == truth else "not as predicted"
-    rows = (("guess", guess or "none"), ("result", truth), ("", verdict), ("note", note))
-    cells = "".join(
-        f"<tr><th>{label}</th><td>{html.escape(value)}</td></tr>" for label, value in rows if value
-    )
+    rows = {"guess": guess or "none", "result": truth, "": verdict, "note": note}
+    shown = [(name, html.escape(text)) for name, text in rows.items() if text]
+    cells = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in shown)
     plain = f"guess: {guess or 'none'}; result: {truth}; {verdict}. {note}".strip()
     publish(f"<table>{cells}</table>", plain)

@@ -1,5 +1,4 @@
-"""What a stage costs. In: a stage's name and the code inside the `with`. Out: a row in
-`build/results/resources.json`.
+"""What a stage costs. In: its name and the code in the `with`. Out: a row in `build/results/resources.json`.
 
     with Meter("fine-tuning", profile="micro") as meter:
         train()
@@ -11,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,33 +25,20 @@ NOTE = (
     "Seconds are wall-clock; peak memory is the resident memory of the whole process while the stage ran, "
     "with what earlier stages left in it. A stage that is run again replaces its row."
 )
-SAMPLED_EVERY = 0.05
+SAMPLED_EVERY = 0.01  # seconds
 
 
 def cores() -> int:
     """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def high_water_mb() -> float:
-    """Return the highest resident memory of this process so far in MB, 0.0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count()
 
 
 class Meter:
     """Measures wall seconds and peak resident memory of a stage and keeps them as a row.
 
     `stage` names the row; `folder` is where `resources.json` lies (default: `build/results`). After the
-    `with`, `seconds` and `peak_mb` hold what was measured. A stage that fails leaves no row. Raises
-    `InstitError` for a stage without a name or an unknown profile, `RecordError` for a table that cannot be
-    read; both before the stage runs.
+    `with`, `seconds` and `peak_mb` hold what was measured. A stage that fails leaves no row. Before the stage
+    runs: `InstitError` without a name or for an unknown profile, `RecordError` for a table that is damaged.
     """
 
     def __init__(self, stage: str, *, profile: str = "micro", folder: Path | None = None) -> None:
@@ -64,57 +49,44 @@ class Meter:
         self.seconds = self.peak_mb = 0.0
 
     def __enter__(self) -> Meter:
-        read_table(self.path)
-        self._process = psutil.Process()
-        self._before = high_water_mb()
-        self.peak_mb = self._rss_mb()
+        read_rows(self.path)
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._began = time.perf_counter()
         self._sampler.start()
         return self
 
+    def _sample(self) -> None:
+        process, ended = psutil.Process(), False
+        while not ended:
+            self.peak_mb = max(self.peak_mb, process.memory_info().rss / 2**20)
+            ended = self._ended.wait(SAMPLED_EVERY)
+
     def __exit__(self, kind, error, trace) -> None:
         self.seconds = time.perf_counter() - self._began
         self._ended.set()
         self._sampler.join()
-        self.peak_mb = max(self.peak_mb, self._rss_mb())
-        highest = high_water_mb()
-        if highest > self._before:  # a record that this stage set, perhaps between two samples
-            self.peak_mb = max(self.peak_mb, highest)
         if kind is None:
             self._keep()
 
-    def _rss_mb(self) -> float:
-        return self._process.memory_info().rss / 2**20
-
-    def _sample(self) -> None:
-        while not self._ended.wait(SAMPLED_EVERY):
-            self.peak_mb = max(self.peak_mb, self._rss_mb())
-
     def _keep(self) -> None:
+        rows = {tuple(row[:2]): row for row in read_rows(self.path)}
         row = [self.stage, self.profile, round(self.seconds, 2), round(self.peak_mb), cores()]
-        table = read_table(self.path)
-        rows, place = table["rows"], [old[:2] for old in table["rows"]]
-        if row[:2] in place:
-            rows[place.index(row[:2])] = row
-        else:
-            rows.append(row)
+        rows[self.stage, self.profile] = row
         machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
         note = f"{NOTE} Machine: {machine}."
-        table = {"title": TITLE, "columns": COLUMNS, "rows": rows, "note": note}
+        table = {"title": TITLE, "columns": COLUMNS, "rows": list(rows.values()), "note": note}
         atomic_write_text(self.path, json.dumps(table, indent=1) + "\n")
 
 
-def read_table(path: Path) -> dict:
-    """Return the table at `path`, an empty one where there is none; raise `RecordError` for anything else."""
+def read_rows(path: Path) -> list[list]:
+    """Return the rows of the table at `path`, none without a file; raise `RecordError` for anything else."""
     if not path.exists():
-        return {"title": TITLE, "columns": COLUMNS, "rows": [], "note": NOTE}
+        return []
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        fits = table["columns"] == COLUMNS and all(len(row) == len(COLUMNS) for row in table["rows"])
+        if table["columns"] == COLUMNS:
+            return table["rows"]
     except (ValueError, KeyError, TypeError):
-        fits = False
-    if not fits:
-        raise RecordError("not a table of measured stages", path=path, cure="remove it and run again")
-    return table
+        pass
+    raise RecordError("not a table of measured stages", path=path, cure="remove it and run again")

@@ -19,7 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from ..profiles import atomic_write_text
-from .findings import Finding, inspect_run, last_started
+from .findings import Finding, first_line, inspect_run, started
 from .normalise import read
 
 DEAD = (
@@ -31,66 +31,47 @@ DEAD = (
 def unknown_parameters(path: str, parameters: dict) -> list[Finding]:
     """Return a finding for parameters that the tagged cell does not define (papermill itself only warns)."""
     known = papermill.inspect_notebook(path)
-    unknown = sorted(set(parameters) - set(known))
-    if not unknown:
-        return []
+    unknown = ", ".join(sorted(set(parameters) - set(known)))
     defined = ", ".join(sorted(known)) or "nothing"
-    message = f"unknown parameter {', '.join(unknown)}; the cell tagged `parameters` defines {defined}"
-    return [Finding("parameters", message)]
+    message = f"unknown parameter {unknown}; the cell tagged `parameters` defines {defined}"
+    return [Finding("parameters", message)] if unknown else []
 
 
-def transport() -> Config:
-    """Return the kernel's transport: private sockets on Linux, where other users could read plain TCP."""
-    return Config({"KernelManager": {"transport": "ipc"}} if sys.platform == "linux" else {})
-
-
-def execute(job: dict) -> list[Finding]:
-    """Execute the notebook of `job`; return findings, none where it ran cleanly."""
-    stopped: tuple[str, str] | None = None
+def execute(job: dict) -> tuple[str, str] | None:
+    """Execute the notebook of `job`; return kind and message of what stopped it, None where nothing did."""
+    # Private sockets where there are some: other users could read plain TCP.
+    transport = {"KernelManager": {"transport": "ipc"}} if sys.platform == "linux" else {}
     try:
         papermill.execute_notebook(
-            job["input"],
-            job["output"],
-            parameters=job["parameters"],
-            kernel_name="python3",
-            execution_timeout=job["cell_limit"],
-            progress_bar=False,
-            cwd=job["cwd"],
-            config=transport(),
+            job["input"], job["output"], parameters=job["parameters"], kernel_name="python3",
+            execution_timeout=job["cell_limit"], progress_bar=False, cwd=job["cwd"], config=Config(transport),
         )
     except PapermillExecutionError as error:
-        stopped = ("error", f"{error.ename}: {error.evalue}")
+        return "error", f"{error.ename}: {error.evalue}"
     except DeadKernelError:
-        stopped = ("dead kernel", DEAD)
+        return "dead kernel", DEAD
     except CellTimeoutError:
-        stopped = ("timeout", f"the cell ran longer than its limit of {job['cell_limit']:g} s")
+        return "timeout", f"the cell ran longer than its limit of {job['cell_limit']:g} s"
     except Exception as error:
-        stopped = ("runner", f"{type(error).__name__}: {error}")
-    return findings(job, stopped)
+        return "runner", f"{type(error).__name__}: {error}"
+    return None
 
 
-def findings(job: dict, stopped: tuple[str, str] | None) -> list[Finding]:
-    """Join what stopped the run, what the saved notebook shows and what its threads reported."""
-    threads = thread_findings(job["thread_log"])
-    if not Path(job["output"]).exists():
-        return [Finding(*stopped)] if stopped else [Finding("runner", "no notebook was saved"), *threads]
-    notebook = read(job["output"])
+def findings(output: Path, stopped: tuple[str, str] | None) -> list[Finding]:
+    """Join what stopped the run with what the saved notebook shows."""
+    if stopped is None:
+        return inspect_run(read(output))
+    if not output.exists():
+        return [Finding(*stopped)]
+    notebook = read(output)
+    last = started(notebook)[-1:]
+    where = (last[0][0], first_line(last[0][1].source)) if last else (None, "")
     found = inspect_run(notebook)
-    if stopped is not None:
-        where = last_started(notebook)
-        if stopped[0] == "timeout":  # the interrupt that ended the cell is no error of its own
-            found = [finding for finding in found if finding.cell != where[0]]
-        found = [finding for finding in found if finding.kind != "coverage"]
-        if stopped[0] not in {finding.kind for finding in found}:
-            found.insert(0, Finding(*stopped, *where))
-    return [*found, *threads]
-
-
-def thread_findings(log: str) -> list[Finding]:
-    """Return one finding for each uncaught thread error that the kernel kept."""
-    path = Path(log)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Finding("thread", f"an error in a thread that stopped nothing: {line}") for line in lines]
+    if stopped[0] == "timeout":  # the interrupt that ended the cell is no error of its own
+        found = [finding for finding in found if finding.cell != where[0]]
+    if stopped[0] not in {finding.kind for finding in found}:
+        found.insert(0, Finding(*stopped, *where))
+    return found
 
 
 def main(job_path: str) -> None:
@@ -101,7 +82,7 @@ def main(job_path: str) -> None:
     if not found:
         with tempfile.TemporaryDirectory(prefix="nb") as runtime:
             os.environ["JUPYTER_RUNTIME_DIR"] = runtime
-            found = execute(job)
+            found = findings(Path(job["output"]), execute(job))
     atomic_write_text(job["result"], json.dumps([vars(finding) for finding in found]))
 
 

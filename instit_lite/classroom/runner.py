@@ -1,9 +1,7 @@
-"""The strict notebook runner. In: notebooks, a profile, a seed. Out: executed notebooks, a status file each,
-pass or fail.
+"""The strict notebook runner. In: notebooks, a profile, a seed. Out: executed notebooks, a status file each.
 
-A notebook passes only if every cell was executed and nothing failed, also in a widget's callback or in a
-thread, within a limit for each cell and for the whole, in a process of its own. The execution itself is
-papermill's.
+A notebook passes only if every cell was executed and nothing failed, also in a widget's callback, within a
+limit for each cell and for the whole, in a process of its own. The execution itself is papermill's.
 """
 
 from __future__ import annotations
@@ -21,14 +19,14 @@ from pathlib import Path
 from .. import __version__
 from ..errors import InstitError, NotebookError, UnreadableInput
 from ..profiles import atomic_write_text, build_dir, get_profile, repo_root
-from .findings import Finding, executed, own_cells
+from .findings import Finding, code_cells, executed
 from .normalise import read
 from .process import Ended, watch
 from .progress import Progress
 from .start import installed
 
-HOUR = 3600
-LIMITS = {"smoke": (120, 300), "micro": (1200, 1800), "gpu": (48 * HOUR, 60 * HOUR)}
+HOUR = 3600  # seconds
+LIMITS = {"smoke": (120, 300), "micro": (1200, 1800), "gpu": (48 * HOUR, 60 * HOUR)}  # a cell, a notebook
 NAMED_VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "supervision", "openai", "papermill")
 
 
@@ -42,44 +40,30 @@ class Status:
     ok: bool
     seconds: float
     cells_executed: int
-    cell_seconds: list[float]
     peak_rss_mb: float
     findings: list[Finding]
     finished: str
     executed_notebook: str
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str]
+    cell_seconds: list[float] = field(default_factory=list)
 
 
 def find_notebooks(names: list[str], folder: Path | None = None) -> list[Path]:
-    """Return the notebooks whose names begin with `names` ("03"), or all; raise `UnreadableInput` for no
-    match.
+    """Return the notebooks whose names begin with `names` ("03"), or all.
+
+    Raises `UnreadableInput` where a name has no match.
     """
     folder = folder or repo_root() / "notebooks"
     every = sorted(folder.glob("[0-9]*.ipynb"))
-    if not names:
-        if not every:
-            raise UnreadableInput("there are no notebooks", path=folder)
-        return every
-    chosen = []
     for name in names:
-        matches = [path for path in every if path.stem.startswith(name.removesuffix(".ipynb"))]
-        if Path(name).is_file():
-            matches = [Path(name)]
-        if not matches:
+        if not any(path.name.startswith(name) for path in every):
             raise UnreadableInput(f"no notebook begins with {name!r}", path=folder)
-        chosen += [path for path in matches if path not in chosen]
-    return chosen
+    return [path for path in every if not names or path.name.startswith(tuple(names))]
 
 
-def environment(thread_log: Path, profile: str) -> dict[str, str]:
+def environment(profile: str) -> dict[str, str]:
     """Return the environment of a headless kernel; outside profile gpu the hub stays untouched."""
-    env = os.environ | {
-        "INSTIT_HEADLESS": "1",
-        "INSTIT_THREAD_LOG": str(thread_log),
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "PYTHONSTARTUP": str(Path(__file__).with_name("kernel_watch.py")),
-        "PYTHONUNBUFFERED": "1",
-    }
+    env = os.environ | {"INSTIT_HEADLESS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
     return env if profile == "gpu" else env | {"HF_HUB_OFFLINE": "1"}
 
 
@@ -88,8 +72,7 @@ def run_notebook(
     output_dir: Path | None = None, cell_limit: float | None = None, notebook_limit: float | None = None,
     label: str | None = None,
 ) -> Status:
-    """Execute one notebook in a process of its own; return its status, which is also written beside the
-    output.
+    """Execute one notebook in a process of its own; return its status, also written beside the output.
 
     `parameters` come on top of `profile` and `seed`; unknown ones are refused. Limits are in seconds and
     default to the profile's. Failures are told in the status, never raised; a missing notebook raises
@@ -99,35 +82,28 @@ def run_notebook(
     if not path.is_file():
         raise UnreadableInput("there is no such notebook", path=path)
     limits = LIMITS[get_profile(profile).name]
-    cell_limit = cell_limit or limits[0]
     notebook_limit = notebook_limit or limits[1]
-    output_dir = Path(output_dir or build_dir("notebooks", profile)).resolve()
-    output_dir.mkdir(parents=True, exist_ok=True)
-    output = output_dir / path.name
+    output = Path(output_dir or build_dir("notebooks", profile)).resolve() / path.name
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
     progress = Progress(label or path.stem, output)
     with tempfile.TemporaryDirectory(prefix="instit") as scratch:
+        job_path, result, log_path = (Path(scratch) / name for name in ("job.json", "result.json", "log.txt"))
         job = {
-            "input": str(path),
-            "output": str(output),
+            "input": str(path), "output": str(output), "cwd": scratch, "result": str(result),
             "parameters": {"profile": profile, "seed": seed, **(parameters or {})},
-            "cell_limit": cell_limit,
-            "cwd": scratch,
-            "result": str(Path(scratch) / "result.json"),
-            "thread_log": str(Path(scratch) / "threads.txt"),
-        }
-        job_path = Path(scratch) / "job.json"
+            "cell_limit": cell_limit or limits[0],
+        }  # fmt: skip
         job_path.write_text(json.dumps(job), encoding="utf-8")
-        log_path = Path(scratch) / "log.txt"
+        command = [sys.executable, "-m", "instit_lite.classroom.run_one", str(job_path)]
         with log_path.open("w", encoding="utf-8") as log:
-            ended = watch(
-                [sys.executable, "-m", "instit_lite.classroom.run_one", str(job_path)],
-                env=environment(Path(job["thread_log"]), profile), log=log, limit=notebook_limit,
-                tick=progress.tick,
-            )
-        found = judge(Path(job["result"]), ended, notebook_limit, log_path, progress)
-    status = summarise(path, output, found, ended, profile, seed)
-    progress.done(status.ok, status.seconds, status.findings)
+            env = environment(profile)
+            ended = watch(command, env=env, log=log, limit=notebook_limit, tick=progress.tick)
+        found = judge(result, ended, notebook_limit, log_path, progress)
+    status = summarise(output, found, ended, profile, seed)
+    progress.say(f"{status.seconds:.1f} s {'ok' if status.ok else 'FAILED'}")
+    for finding in found:
+        print(f"      {finding}", flush=True)
     return status
 
 
@@ -136,74 +112,53 @@ def judge(result: Path, ended: Ended, limit: float, log: Path, progress: Progres
     if ended.returncode is None:
         message = f"stopped at the limit of {limit:g} s for a whole notebook, at {progress.where()}"
         return [Finding("timeout", message)]
-    if not result.exists():
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        message = f"its process ended with code {ended.returncode} and left no result"
-        if ended.returncode < 0:
-            message += "; it was killed, most likely because the machine ran out of memory"
-        return [Finding("runner", f"{message}. {said[-1] if said else ''}".strip())]
-    return [Finding(**item) for item in json.loads(result.read_text(encoding="utf-8"))]
+    if result.exists():
+        return [Finding(**item) for item in json.loads(result.read_text(encoding="utf-8"))]
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""]
+    message = f"its process ended with code {ended.returncode} and left no result"
+    if ended.returncode < 0:
+        message += "; it was killed, most likely because the machine ran out of memory"
+    return [Finding("runner", f"{message}. {said[-1]}".strip())]
 
 
-def summarise(
-    path: Path, output: Path, found: list[Finding], ended: Ended, profile: str, seed: int
-) -> Status:
-    """Write and return the status of a run."""
-    cells = []
-    done = 0
+def summarise(output: Path, found: list[Finding], ended: Ended, profile: str, seed: int) -> Status:
+    """Write and return the status of a run that was to write the notebook `output`."""
+    done, seconds = 0, []
     if output.exists():
         notebook = read(output)
         done = executed(notebook)
-        cells = [c for _, c in own_cells(notebook) if c.cell_type == "code"]
+        cells = code_cells(notebook)
+        seconds = [cell.metadata.get("papermill", {}).get("duration") or 0.0 for _, cell in cells]
+    versions = {"instit_lite": __version__, "python": platform.python_version()}
     status = Status(
-        notebook=path.stem,
-        profile=profile,
-        seed=seed,
-        ok=not found,
-        seconds=round(ended.seconds, 2),
-        cells_executed=done,
-        cell_seconds=[round(c.metadata.get("papermill", {}).get("duration") or 0.0, 3) for c in cells],
-        peak_rss_mb=round(ended.peak_rss_mb),
-        findings=found,
-        finished=time.strftime("%Y-%m-%d %H:%M:%S"),
-        executed_notebook=output.name,
-        versions={"instit_lite": __version__, "python": platform.python_version()}
-        | {name: installed(name) for name in NAMED_VERSIONS},
-    )
+        notebook=output.stem, profile=profile, seed=seed, ok=not found, seconds=round(ended.seconds, 2),
+        cells_executed=done, cell_seconds=[round(value, 3) for value in seconds],
+        peak_rss_mb=round(ended.peak_rss_mb), findings=found, finished=time.strftime("%Y-%m-%d %H:%M:%S"),
+        executed_notebook=output.name, versions=versions | {name: installed(name) for name in NAMED_VERSIONS},
+    )  # fmt: skip
     atomic_write_text(output.with_suffix(".json"), json.dumps(asdict(status), indent=1) + "\n")
     return status
 
 
-def run_all(paths: list[Path], *, profile: str, seed: int = 0, **limits) -> list[Status]:
-    """Execute notebooks one after the other, printing progress; return their statuses in the same order."""
-    statuses = []
-    for position, path in enumerate(paths, 1):
-        label = f"[{position}/{len(paths)}] {path.stem}"
-        statuses.append(run_notebook(path, profile=profile, seed=seed, label=label, **limits))
-    return statuses
-
-
 def main(argv: list[str] | None = None) -> int:
-    """Command line: run notebooks by the beginnings of their names; exit code 1 where one fails."""
+    """Command line: run notebooks by the beginnings of their names; a failed one raises `NotebookError`."""
     parser = argparse.ArgumentParser(prog="python -m instit_lite.classroom.runner", description=__doc__)
     parser.add_argument("names", nargs="*", help="beginnings of notebook names, such as 03; default: all")
     parser.add_argument("--profile", default="micro")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell-limit", type=float, help="seconds for one cell")
     parser.add_argument("--notebook-limit", type=float, help="seconds for one notebook")
-    args = parser.parse_args(argv)
-    paths = find_notebooks(args.names)
-    statuses = run_all(
-        paths, profile=args.profile, seed=args.seed, cell_limit=args.cell_limit,
-        notebook_limit=args.notebook_limit,
-    )
+    options = vars(parser.parse_args(argv))
+    paths = find_notebooks(options.pop("names"))
+    labels = [f"[{position}/{len(paths)}] {path.stem}" for position, path in enumerate(paths, 1)]
+    statuses = [run_notebook(path, label=label, **options) for path, label in zip(paths, labels)]
     failed = [status.notebook for status in statuses if not status.ok]
     total = sum(status.seconds for status in statuses)
     print(f"{len(statuses) - len(failed)} of {len(statuses)} notebooks passed in {total:.0f} s")
     if failed:
+        folder = build_dir("notebooks", options["profile"])
         raise NotebookError(
-            f"failed: {', '.join(failed)}",
-            cure=f"open what was executed in {build_dir('notebooks', args.profile)} at the named cell",
+            f"failed: {', '.join(failed)}", cure=f"open what was executed in {folder} at the named cell"
         )
     return 0
 

@@ -1,8 +1,7 @@
-"""HTML that cannot act. In: HTML of unknown origin, or a plain text. Out: HTML with known tags and no
-scripts.
+"""HTML that cannot act. In: HTML of unknown origin. Out: HTML with known tags and no scripts.
 
-What a model wrote may stand in an output, so that nothing of it is trusted; only the kit's own picture
-template, in which every text is escaped and the image is data, passes as it is.
+Nothing of what a model wrote is trusted; only the kit's own picture template, in which every text is escaped
+and the image is data, passes as it is.
 """
 
 from __future__ import annotations
@@ -18,16 +17,12 @@ TAGS = set(
 )
 ATTRIBUTES = {
     "*": ["class", "id"],
-    "a": ["href", "title"],
-    "abbr": ["title"],
-    "td": ["colspan", "rowspan"],
-    "th": ["colspan", "rowspan", "scope"],
-    "details": ["open"],
-}
+    "a": ["href", "title"], "abbr": ["title"], "details": ["open"],
+    "td": ["colspan", "rowspan"], "th": ["colspan", "rowspan", "scope"],
+}  # fmt: skip
 PICTURE = re.compile(
     r'<figure class="instit-figure"><img src="data:image/png;base64,[A-Za-z0-9+/=]+" alt="[^"<>]*" '
-    r'width="\d+">'
-    r"(?:<figcaption>[^<>]*</figcaption>)?</figure>"
+    r'width="\d+">(?:<figcaption>[^<>]*</figcaption>)?</figure>'
 )
 ACTIVE = re.compile(r"<(style|script)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 
@@ -39,9 +34,8 @@ def clean(html: str) -> str:
 
 def clean_output(html: str) -> str:
     """Return `html` cleaned, but with the kit's own pictures kept."""
-    pictures = PICTURE.findall(html)
-    token = secrets.token_hex(8)
-    cleaned = clean(PICTURE.sub(f"[{token}]", html))
-    for picture in pictures:
-        cleaned = cleaned.replace(f"[{token}]", picture, 1)
+    token = secrets.token_hex(8)  # what stands for a picture meanwhile; nobody can have written it before
+    cleaned = clean(PICTURE.sub(token, html))
+    for picture in PICTURE.findall(html):
+        cleaned = cleaned.replace(token, picture, 1)
     return cleaned

@@ -1,10 +1,7 @@
-"""The first line of a notebook. In: a profile's name and a seed. Out: the profile, a generator, one printed
-line.
-"""
+"""The first line of a notebook. In: a profile's name and a seed. Out: profile, generator, a printed line."""
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,6 +9,7 @@ import numpy as np
 
 from .. import __version__
 from ..profiles import Profile, get_profile, seed_everything
+from .resources import cores
 
 
 def installed(package: str) -> str:
@@ -23,15 +21,14 @@ def installed(package: str) -> str:
 
 
 def start(profile: str, seed: int) -> tuple[Profile, np.random.Generator]:
-    """Seed everything, print where this runs in one line, return the profile and a NumPy generator.
+    """Seed everything, print in one line where this runs, return the profile and a NumPy generator.
 
-    Quote the printed line when you report a problem. torch is seeded if it is imported before this call.
+    torch is seeded if it is imported before this call.
     """
     chosen = get_profile(profile)
-    rng = seed_everything(seed)
     print(
-        f"instit_lite {__version__} · profile {chosen.name} · seed {seed} · "
+        f"instit_lite {__version__} · profile {profile} · seed {seed} · "
         f"Python {platform.python_version()} · torch {installed('torch')} · "
-        f"transformers {installed('transformers')} · {os.cpu_count()} cores · {platform.system()}"
+        f"transformers {installed('transformers')} · {cores()} cores · {platform.system()}"
     )
-    return chosen, rng
+    return chosen, seed_everything(seed)

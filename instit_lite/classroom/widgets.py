@@ -1,5 +1,4 @@
-"""Explorers. In: a pure `draw(state) -> Figure`, controls, a few states. Out: live controls and a static twin
-of them.
+"""Explorers. In: a pure `draw(state) -> Figure`, controls, a few states. Out: live controls, a static twin.
 
 The twin, small multiples of the given states, is what a headless run, a printed page and a screen without
 widgets show. Errors never hide: headless they fail the cell, live they stand in red below the controls.
@@ -11,11 +10,12 @@ import html
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 
+import ipywidgets
 from matplotlib.figure import Figure
 
 from ..errors import InstitError
 from .display import headless, publish
-from .figures import check_alt, figure_html
+from .figures import figure_html
 
 Draw = Callable[[dict], Figure]
 Alt = str | Callable[[dict], str]
@@ -26,33 +26,33 @@ def explorer(
 ) -> None:
     """Let the reader move `controls` and see `draw` answer.
 
-    `controls` maps a name to its values: a `range` becomes a slider, any other sequence a drop-down, [False,
-    True] a check box. `draw` takes a dict with one value per control, returns a new figure and changes
-    nothing else. `static_states` are the two to six states of the static twin; a control left out there takes
-    its first value. `alt` is a sentence, or a function from state to sentence. Raises `InstitError` for
-    states that name unknown controls or values; whatever `draw` raises fails a headless cell.
+    `controls` maps a name to its values: a `range` becomes a slider, [False, True] a check box, any other
+    sequence a drop-down. `draw` takes a dict with one value per control, returns a new figure and changes
+    nothing else. `static_states` are those of the twin; a control left out there takes its first value. `alt`
+    is a sentence, or a function from state to sentence. Raises `InstitError` for states that name unknown
+    controls or values; whatever `draw` raises fails a headless cell.
     """
     if not controls or not static_states:
         raise InstitError("an explorer needs controls and static states")
     states = [_complete(state, controls) for state in static_states]
-    twin = "".join(
-        figure_html(draw(dict(state)), alt=_alt(alt, state), caption=label(state)) for state in states
+    alts = [_alt(alt, state) for state in states]
+    pictures = [
+        figure_html(draw(dict(state)), alt=text, caption=_label(state)) for state, text in zip(states, alts)
+    ]
+    said = " ".join(f"[{_label(state)}] {text}" for state, text in zip(states, alts))
+    widget = _live(draw, controls, states[0], alt)
+    publish(
+        f'<div class="instit-twin">{"".join(pictures)}</div>',
+        f"Static twin of an explorer ({', '.join(controls)}): {said}", widget,
     )
-    twin = f'<div class="instit-twin">{twin}</div>'
-    plain = f"Static twin of an explorer ({', '.join(controls)}): " + " ".join(
-        f"[{label(state)}] {_alt(alt, state)}" for state in states
-    )
-    widget = _build(draw, controls, states[0], alt)
-    publish(twin, plain, widget)
 
 
-def label(state: Mapping) -> str:
-    """Return a state as a caption: "frame = 3, pooled = True"."""
+def _label(state: Mapping) -> str:
     return ", ".join(f"{name.replace('_', ' ')} = {value}" for name, value in state.items())
 
 
 def _alt(alt: Alt, state: Mapping) -> str:
-    return check_alt(alt(dict(state)) if callable(alt) else alt)
+    return alt(dict(state)) if callable(alt) else alt
 
 
 def _complete(state: Mapping, controls: Mapping[str, Sequence]) -> dict:
@@ -65,23 +65,17 @@ def _complete(state: Mapping, controls: Mapping[str, Sequence]) -> dict:
 
 
 def _control(name: str, values: Sequence, value):
-    import ipywidgets
-
     common = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
     if isinstance(values, range):
-        low, high = min(values), max(values)
-        return ipywidgets.IntSlider(
-            value, low, high, abs(values.step), continuous_update=False, **common
-        )
+        low, high, step = min(values), max(values), abs(values.step)
+        return ipywidgets.IntSlider(value, low, high, step, continuous_update=False, **common)
     if list(values) == [False, True]:
         return ipywidgets.Checkbox(value, indent=False, **common)
     return ipywidgets.Dropdown(options=[(str(item), item) for item in values], value=value, **common)
 
 
-def _build(draw: Draw, controls: Mapping[str, Sequence], first: dict, alt: Alt):
+def _live(draw: Draw, controls: Mapping[str, Sequence], first: dict, alt: Alt) -> ipywidgets.VBox:
     """Return the live widget; headless, move its first control once so that the real callback runs."""
-    import ipywidgets
-
     parts = {name: _control(name, values, first[name]) for name, values in controls.items()}
     picture = ipywidgets.HTML()
 
@@ -90,20 +84,17 @@ def _build(draw: Draw, controls: Mapping[str, Sequence], first: dict, alt: Alt):
         try:
             picture.value = figure_html(draw(state), alt=_alt(alt, state))
         except Exception:
-            trace = html.escape(traceback.format_exc(limit=-3))
-            picture.value = f'<pre style="color:#a00000" role="alert">{trace}</pre>'
             if headless():
                 raise
+            trace = html.escape(traceback.format_exc(limit=-3))
+            picture.value = f'<pre style="color:#a00000" role="alert">{trace}</pre>'
 
     for part in parts.values():
         part.observe(update, names="value")
-    if headless():
-        name = next(iter(controls))
-        others = [value for value in controls[name] if value != first[name]]
-        if others:
-            parts[name].value = others[-1]
-        else:
-            update()
+    name = next(iter(controls))
+    others = [value for value in controls[name] if value != first[name]]
+    if headless() and others:
+        parts[name].value = others[-1]
     else:
         update()
     return ipywidgets.VBox([*parts.values(), picture])

@@ -82,9 +82,9 @@ def test_what_is_no_image_is_refused(bad):
         figures.to_rgb(bad)
 
 
-def test_show_images_takes_rows_and_checks_titles(published):
+def test_show_images_wraps_rows_and_checks_titles(published):
     black, white = np.zeros((8, 8), bool), np.ones((8, 8), bool)
-    figures.show_images([[black, white], [white]], ["a", "b", "c"], alt="three squares in two rows")
+    figures.show_images([black, white, white], ["a", "b", "c"], columns=2, alt="three squares in two rows")
     with pytest.raises(InstitError, match="titles"):
         figures.show_images([black, white], ["a"], alt="two squares side by side")
     wide = picture(published[0][0])

@@ -51,14 +51,3 @@ def test_error_in_an_output_widget_is_found(output):
     state = {findings.WIDGET_STATE: {"state": {"id": {"state": {"outputs": [output]}}}}}
     (found,) = findings.inspect_run(ran(cell(), cell(), widgets=state))
     assert found.kind == "widget"
-
-
-def test_run_that_does_nothing_fails():
-    assert findings.inspect_run(ran(new_markdown_cell("prose")))[0].kind == "coverage"
-    assert "1 of 2" in findings.inspect_run(ran(cell(), cell(count=None)))[0].message
-
-
-def test_outsized_output_is_found(monkeypatch):
-    monkeypatch.setattr(findings, "MAX_OUTPUT_BYTES", 1000)
-    big = new_output("stream", name="stdout", text="x" * 2000)
-    assert findings.inspect_run(ran(cell(), cell(outputs=[big])))[0].kind == "size"

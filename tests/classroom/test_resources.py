@@ -22,6 +22,7 @@ def test_seconds_and_peak_memory_are_measured(tmp_path):
         time.sleep(0.05)
     with Meter("large", folder=tmp_path) as large:
         block = np.ones(200 * 2**17)  # 200 MB, written to
+        time.sleep(0.05)  # long enough to be sampled
         del block
     assert 0.05 <= idle.seconds < 5
     assert large.peak_mb - idle.peak_mb > 150
