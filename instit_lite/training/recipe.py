@@ -21,7 +21,7 @@ from ..profiles import Profile
 from .collator import Sample
 from .sft import SftResult, run_sft
 
-GENERAL_SHARE = 0.3  # of the dialogues; ours, since the paper's counts do not add up
+GENERAL_SHARE = 0.35  # of the dialogues; ours, since the paper's counts do not add up
 ROOM = 200  # question and answer tokens of one sample: more are spread over several samples
 KIND_OF = {"temporal_change": "image", "video_caption": "video", "video_qa": "video"}  # all others: image
 

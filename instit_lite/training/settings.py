@@ -31,7 +31,7 @@ class SftSettings:
     accumulate: int = 1
     lr: float = 1e-3
     projector_lr: float | None = None
-    tower_lr: float | None = None
+    tower_lr: float | None = 5e-4
     warmup: float = 0.05
     rank: int = 32
     alpha: int | None = None
