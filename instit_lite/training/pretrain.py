@@ -45,7 +45,8 @@ class Phase:
     """A part of the last stage. Rows of one length waste no padding; `row_tokens` are filled with questions.
 
     `text_share`: rows without a picture, for reading comprehension, which a real language model brings along;
-    `choice_share`: questions with four options; `both`: a picture with printed numbers is asked about its things too.
+    `choice_share`: questions with four options; `both`: a picture with printed numbers is asked about its things too;
+    `find_share`: rows that only look for many numbers by their value, the look-up that comes last.
     """
 
     name: str
@@ -56,17 +57,22 @@ class Phase:
     text_share: float
     choice_share: float
     both: bool
+    find_share: float = 0.0
 
 
 PHASES = (
-    Phase("base", 1500, 2e-3, 0, 192, 0.2, 0.15, both=False),
-    Phase("settle", 1800, 1.5e-3, 2 * 10**8, 256, 0.08, 0.06, both=True),
+    Phase("base", 1300, 2e-3, 0, 192, 0.2, 0.15, both=False),
+    Phase("settle", 1400, 1.5e-3, 2 * 10**8, 256, 0.08, 0.06, both=True),
+    Phase("find", 300, 1.5e-3, 4 * 10**8, 256, 0.0, 0.0, both=False, find_share=1.0),
+    Phase("join", 320, 1.5e-3, 5 * 10**8, 256, 0.08, 0.06, both=True, find_share=0.4),
 )
 
 
 def base_sample(seed: int, phase: Phase) -> Sample:
     """One row of the last stage: a picture or a text, and as many independent questions as fit."""
     rng = np.random.default_rng([seed, 2])
+    if phase.find_share and rng.random() < phase.find_share:
+        return find_sample(seed)
     if rng.random() < phase.text_share:
         context, questions = reading_task(seed, rng)
         room = phase.row_tokens - count_tokens(context)
@@ -77,6 +83,14 @@ def base_sample(seed: int, phase: Phase) -> Sample:
         questions = questions + general_questions(facts, rng)
     turns = turns_of(questions, rng, phase.row_tokens - PICTURE_TOKENS, phase.choice_share)
     return Sample(frames=picture[None], kind="image", turns=turns)
+
+
+def find_sample(seed: int) -> Sample:
+    """A row about 6 to 9 printed numbers: where is each, and which number is at some of the places."""
+    picture, _, printed = draw_picture(seed, 1.0, many=True)
+    questions = number_questions(printed)
+    asked = [q for q in questions if q.kind == "where_number"] + [q for q in questions if q.kind == "number_at"][:4]
+    return Sample(frames=picture[None], kind="image", turns=[(q.question, q.answer) for q in asked])
 
 
 def reading_task(seed: int, rng: np.random.Generator) -> tuple[str, list[Question]]:
