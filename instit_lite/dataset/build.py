@@ -40,7 +40,8 @@ from .stills import build_general, build_image
 
 CLIPS = Knobs(occlusion=0.2)
 NATIVE_FRAMES = 24  # frames of a filmed clip, three seconds
-SEED_STEP = 100_000  # seeds kept for each part and each build seed
+SEED_STEP = 100_000  # seeds kept for each of the three parts
+BUILDS = 20  # build seeds with scenes of their own; the next ones begin anew
 CHOICE_SHARE = 0.2
 MANIFEST = "dataset.json"
 Item = TypeVar("Item")
@@ -64,6 +65,11 @@ class Dataset:
     quarantined: list[str]
 
 
+def first_scene(seed: int) -> int:
+    """The first scene seed of a build; the scenes of every build lie below `BENCH_SEED`."""
+    return TRAIN_SEED + 4 * SEED_STEP * (seed % BUILDS)
+
+
 def build_micro(
     profile: Profile, seed: int, out: str | Path, *, errors: ErrorModel = ErrorModel(),
     say: Callable[[str], None] = print,
@@ -80,7 +86,7 @@ def build_micro(
         return load_dataset(out)
     out.mkdir(parents=True, exist_ok=True)
     quarantined: list[str] = []
-    first = TRAIN_SEED + 10 * SEED_STEP * (seed % 10)
+    first = first_scene(seed)
     with (
         simulated_server(seed, errors) as server,
         Client.connect(server.base_url, SIMULATED_MODEL, out / "ledger", api_key="none") as client,

@@ -4,10 +4,10 @@ A scene is its seed: a bench is unseen as long as nobody trained on its seeds. T
 
 | range | who |
 |---|---|
-| 0 to under 1,000,000 | the base's pretraining (`make pretrain`: 48,000 rows, 72,000 pictures) |
+| 0 to under 1,000,000 | the base's first stages count upward from 0 (`make pretrain`); figures in notebooks |
 | `TRAIN_SEED` up | scenes of the mini dataset and the general pictures mixed into the SFT |
 | `BENCH_SEED` up | scenes of the bench; one bench takes `BENCH_SPAN` seeds, so bench k starts k spans later |
-| 100,000,000 up | the tower's reading phase (43,200 pictures); 1,000,000,000 up: its own check |
+| 70,000,000 up | the other stages of the base (`training/`); 1,000,000,000 up: the check of its tower |
 """
 
 from __future__ import annotations

@@ -65,8 +65,9 @@ def align_batch(base: Base, step: int, size: int, seed: int) -> tuple[torch.Tens
     known: dict[str, list[int]] = {}
     for row, (_, facts, printed) in enumerate(drawn):
         for patch, text in enumerate(words_of_patches(facts, printed)):
-            ids = known.setdefault(text, base.ids(text)) if text not in known else known[text]
-            counts[row, patch, ids] = 1.0
+            if text not in known:
+                known[text] = base.ids(text)
+            counts[row, patch, known[text]] = 1.0
     return frames_to_pixels(np.stack([picture for picture, _, _ in drawn]), IMAGE_SIDE), counts
 
 

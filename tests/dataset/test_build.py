@@ -15,6 +15,7 @@ from instit_lite.errors import NoInstances, RecordError
 from instit_lite.marks.instances import from_scene
 from instit_lite.marks.reader import read_clip, read_image
 from instit_lite.profiles import get_profile
+from instit_lite.scenes.seeds import BENCH_SEED, TRAIN_SEED
 from instit_lite.scenes.video import load_scene_json
 
 SMALL = replace(get_profile("smoke"), n_clips=2, n_images=3, n_general=3)
@@ -97,3 +98,12 @@ def test_choices_keep_the_truth_among_the_options(built):
                                .replace(" C:", "\nC:").replace(" D:", "\nD:").split("\n"))  # fmt: skip
                 assert options[told] == answer and len(set(options.values())) == 4
     assert changed > 10
+
+
+def test_no_build_reaches_the_scenes_of_the_bench():
+    for seed in range(2 * room.BUILDS):
+        assert TRAIN_SEED <= room.first_scene(seed)
+        assert room.first_scene(seed) + 3 * room.SEED_STEP < BENCH_SEED
+    assert len({room.first_scene(seed) for seed in range(room.BUILDS)}) == room.BUILDS
+    largest = max(get_profile("micro").n_clips, get_profile("micro").n_images, get_profile("micro").n_general)
+    assert largest < room.SEED_STEP
