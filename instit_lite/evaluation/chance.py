@@ -18,12 +18,12 @@ from .pictures import MARKED, Drawn, draw
 
 
 def picture_prior(question: Question, drawn: Drawn, options: Iterable[str] | None = None) -> float | None:
-    """Expected accuracy of the best guess of somebody who sees every picture exactly but not which mark is which.
+    """Expected accuracy of the best guess of somebody who sees the picture exactly but not which mark is which.
 
     Of the instances that the question could be about, the share that has the most common answer: of the colours in
     view the most common one, one in n where a mark is asked for, one half for "left of". With `options`, only
-    instances whose answer is an option count, for nobody who sees the picture would choose another. The instance asked
-    about is taken to be any of them, equally likely. None for splits whose questions need no marks.
+    instances whose answer is an option count, for nobody who sees the picture would choose another. All of them are
+    taken to be asked about equally often. None for splits whose questions need no marks.
     """
     if drawn.split not in MARKED:
         return None

@@ -1,4 +1,4 @@
-"""Benches for curves: harder pictures, fewer frames. In: a profile and a seed. Out: items per level, or per frame count.
+"""Benches for curves: harder pictures, fewer frames. In: a profile and a seed. Out: items per level or frame count.
 
 Each curve turns one knob and leaves the rest as it is in the bench. Only questions that need their mark are asked.
 Chance is another at some levels (the more things, the more answers), so draw it too: every item carries its `prior`.
@@ -18,7 +18,8 @@ from .chance import needs_mark
 from .item import BenchItem
 from .pictures import Drawn
 
-CURVE_KINDS = ("colour", "shape", "place", "which", "left_of")  # whose answers no knob changes: scaling makes all small
+# answers that no knob changes; at a smaller scale all things are small
+CURVE_KINDS = ("colour", "shape", "place", "which", "left_of")
 STEADY_KINDS = ("colour", "shape", "motion", "who")  # true of the clip, however many frames are shown
 
 
@@ -55,9 +56,10 @@ def difficulty_benches(
 ) -> dict[str, dict[str, list[BenchItem]]]:
     """Return image items by curve and level, `profile.n_bench` open-ended questions each, and their choices.
 
-    All levels start from the image split's first seed. Blur asks the same questions of the same scenes at every level.
-    A still has no motion to send things behind others, so its occlusion is measured: how much of the asked instance is
-    hidden at that moment, by another thing or the frame's edge; with two instances, of the more hidden one.
+    All levels start from the image split's first seed. Blur asks the same questions of the same scenes at every
+    level. Occlusion is measured: how much of the asked instance is hidden at that moment, by another thing or the
+    frame's edge; with two instances, of the more hidden one. The knob alone does not set it for a still, whose moment
+    may be before or after the thing passes.
     """
     return {
         curve: {level.name: level_items(profile, seed, level, view) for level in LEVELS[curve]} for curve in curves

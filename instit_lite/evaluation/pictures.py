@@ -1,4 +1,4 @@
-"""What bench questions are asked about. In: a split and a seed. Out: a scene, its questions, and its frames in a view.
+"""What bench questions are about. In: a split and a seed. Out: a scene, its questions, and its frames in a view.
 
 A view shows the same scenes, questions and answers with other marks: what a model says then tells what it looks at.
 """
@@ -36,7 +36,7 @@ VIEWS = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """A scene, the moments shown, their facts, and all that can be asked; `printed`: a picture with printed numbers."""
+    """A scene, the moments shown, their facts, all that can be asked; `printed`: the picture where it has numbers."""
 
     split: str
     scene: Scene
