@@ -2,8 +2,8 @@
 
 As INST-IT Bench (paper section 3.4): images and videos with marks, the same questions open-ended and with four
 options. Beside them three splits of unmarked pictures, for what a model may lose: general questions, full
-descriptions, reading printed numbers. Kinds of question are equally represented in each split and answers are balanced
-within a kind, so that a habit scores no better than chance.
+descriptions, reading printed numbers. Kinds of question are equally represented in each split and answers are
+balanced within a kind, so that a habit scores no better than chance.
 """
 
 from __future__ import annotations

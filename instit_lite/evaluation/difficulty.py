@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..profiles import Profile
 from ..scenes.questions import Question
@@ -16,7 +17,7 @@ from ..scenes.world import Knobs
 from .bench import build_items, plan_of
 from .chance import needs_mark
 from .item import BenchItem
-from .pictures import Drawn
+from .pictures import Drawn, draw
 
 # answers that no knob changes; at a smaller scale all things are small
 CURVE_KINDS = ("colour", "shape", "place", "which", "left_of")
@@ -83,10 +84,21 @@ def frame_benches(
 ) -> dict[int, list[BenchItem]]:
     """Return the same video items, with the same keys, shown in each number of frames.
 
-    What is true is taken from the most frames, and only what is true of the whole clip is asked. So few frames may
-    miss the moment that gives the answer: that is what they cost, beside what they save in visual tokens. Frames are
-    sampled anew for each count, evenly, as a clip is.
+    What is true is taken from the most frames, and only what is true of the whole clip is asked. Few frames never give
+    another answer, but they may miss the moment that gives it: that is what they cost, beside what they save in
+    visual tokens. Frames are sampled anew for each count, evenly, as a clip is.
     """
+
+    def fits(question: Question, drawn: Drawn) -> bool:
+        told = (answers_at(drawn.scene.seed, count).get(question.question) for count in counts)
+        return needs_mark(question, drawn) and all(answer in (None, question.answer) for answer in told)
+
     plan = plan_of(profile, seed, "video")
-    plan = replace(plan, kinds=STEADY_KINDS, n_frames=max(counts), fits=needs_mark)
+    plan = replace(plan, kinds=STEADY_KINDS, n_frames=max(counts), fits=fits)
     return {count: build_items(plan, view, shown=count) for count in counts}
+
+
+@lru_cache(maxsize=16)
+def answers_at(seed: int, n_frames: int) -> dict[str, str]:
+    """What the clip of `seed` answers, by question, where it is seen in `n_frames` frames."""
+    return {q.question: q.answer for q in draw("video", seed, n_frames).questions}

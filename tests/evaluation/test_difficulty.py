@@ -10,10 +10,12 @@ from instit_lite.evaluation.difficulty import (
     CURVE_KINDS,
     LEVELS,
     STEADY_KINDS,
+    answers_at,
     difficulty_benches,
     frame_benches,
     visible_share,
 )
+from instit_lite.evaluation.item import SEED_STEP
 from instit_lite.profiles import get_profile
 from instit_lite.scenes.seeds import BENCH_SEED
 from instit_lite.scenes.world import Knobs
@@ -64,6 +66,13 @@ def test_frame_counts_show_the_same_questions():
         assert [(i.key, i.prompt, i.answer) for i in items] == [(i.key, i.prompt, i.answer) for i in two]
         assert all(i.frames.shape == (n, 128, 128, 3) and i.timestamps == tuple(range(1, n + 1)) for i in items)
     assert {i.kind for i in two} == set(STEADY_KINDS) and not any("<" in i.prompt for i in two)
+
+
+def test_no_frame_count_contradicts_the_answer():
+    for item in frame_benches(replace(FEW, n_bench=60))[2]:
+        seed = BENCH_SEED + SEED_STEP + int(item.clip_id.removeprefix("video"))
+        told = [answers_at(seed, n).get(item.question) for n in (2, 4, 8)]
+        assert item.format == "choice" or (told[2] == item.answer and set(told) <= {None, item.answer})
 
 
 def test_knobs_change_the_images_alone():
