@@ -39,7 +39,7 @@ class Level:
 
 PASSING = Knobs(occlusion=1.0)  # from the second on, every thing passes behind another
 LEVELS = {
-    # the same scenes at every level: only which instances are asked about differs
+    # one kind of scene at every level: only which instances are asked about differs
     "occlusion": (
         Level("under 2 % hidden", PASSING, (0.98, 1.0)),
         Level("2 to 25 %", PASSING, (0.75, 0.98)),
