@@ -71,7 +71,7 @@ def build_general(number: int, seed: int, out: Path) -> Dialogue:
     questions = general_questions(facts, rng)
     if rng.random() < PRINTED_SHARE:
         picture, printed = print_numbers(picture, facts, rng)
-        questions = number_questions(printed)
+        questions = number_questions(printed, facts, rng)
     write_jpeg(out / path, picture)
     chosen = [questions[i] for i in sorted(rng.permutation(len(questions))[:MAX_PAIRS])]
     return general_dialogue(path, [(q.question, q.answer) for q in chosen], f"general-{number}")

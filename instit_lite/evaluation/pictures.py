@@ -67,7 +67,7 @@ def draw(split: str, seed: int, n_frames: int, knobs: Knobs | None = None) -> Dr
     facts = frame_facts(scene, u)
     if split == "reading":
         picture, printed = print_numbers(render(scene, u, SIDE)[0], facts, np.random.default_rng([seed, 6]))
-        return Drawn(split, scene, (u,), (facts,), number_questions(printed), picture)
+        return Drawn(split, scene, (u,), (facts,), number_questions(printed, facts, rng), picture)
     ask = image_questions if split == "image" else general_questions
     return Drawn(split, scene, (u,), (facts,), ask(facts, rng))
 

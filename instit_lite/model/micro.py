@@ -1,4 +1,4 @@
-"""The micro base, untrained. In: a seed. Out: a real `LlavaNextVideoForConditionalGeneration`, about 3 M parameters.
+"""The micro base, untrained. In: a seed. Out: a real `LlavaNextVideoForConditionalGeneration`, 3 or 10 M parameters.
 
 Same classes as the 7 B model: CLIP vision tower, two-layer GELU projector, Llama. What differs: the sizes; the
 feature layer (LLaVA drops the tower's last layer, four layers are too few to drop one); input and output words share
@@ -18,18 +18,23 @@ from transformers import (
 
 IMAGE_SIDE = 64
 PATCH = 8
+MICRO_SIZES = {  # the language model's width, layers, heads, width of its MLP; the tower is the same
+    "small": (192, 4, 6, 512),  # 2.7 M parameters in all: the shipped base
+    "large": (352, 6, 11, 960),  # 10 M: for the claim that a bigger base does not help by itself
+}
 INIT = 0.06  # near 1 / sqrt(width): with the usual 0.02, so narrow a model attends to everything alike for long
 
 
-def micro_config(tokenizer: PreTrainedTokenizerFast) -> LlavaNextVideoConfig:
+def micro_config(tokenizer: PreTrainedTokenizerFast, size: str = "small") -> LlavaNextVideoConfig:
     """Return the configuration of the micro base: 64 px, patch 8, so an 8 x 8 grid of visual tokens."""
     vision = CLIPVisionConfig(
         hidden_size=128, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
         image_size=IMAGE_SIDE, patch_size=PATCH, projection_dim=128, hidden_act="gelu",
     )  # fmt: skip
+    width, layers, heads, inner = MICRO_SIZES[size]
     text = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=4,
-        num_attention_heads=6, num_key_value_heads=6, max_position_embeddings=1024,
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
+        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=1024,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, initializer_range=INIT, tie_word_embeddings=True,
     )  # fmt: skip
@@ -42,7 +47,9 @@ def micro_config(tokenizer: PreTrainedTokenizerFast) -> LlavaNextVideoConfig:
     )  # fmt: skip
 
 
-def new_micro(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlavaNextVideoForConditionalGeneration:
+def new_micro(
+    tokenizer: PreTrainedTokenizerFast, seed: int = 0, size: str = "small"
+) -> LlavaNextVideoForConditionalGeneration:
     """Build the micro base with random weights; the same seed gives the same weights."""
     torch.manual_seed(seed)
-    return LlavaNextVideoForConditionalGeneration(micro_config(tokenizer)).float()
+    return LlavaNextVideoForConditionalGeneration(micro_config(tokenizer, size)).float()

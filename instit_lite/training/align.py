@@ -44,7 +44,8 @@ class AlignedProjector(nn.Module):
 def words_of_patches(facts: FrameFacts, printed: list[PrintedNumber]) -> list[str]:
     """The words for what each patch shows, g * g strings; "nothing" where nothing is.
 
-    As tight as the tower's targets: a thing counts within 0.75 of its radius, a number within half a patch.
+    As tight as the tower's targets: a thing counts within 0.75 of its radius, a number within half a patch. A number
+    on a thing is named with the thing's looks, as a caption would: "number 3 left small red circle".
     """
     centre = (np.arange(GRID) + 0.5) / GRID
     x, y = (a.ravel() for a in np.meshgrid(centre, centre))
@@ -54,7 +55,8 @@ def words_of_patches(facts: FrameFacts, printed: list[PrintedNumber]) -> list[st
             words[i] = f"{f.size} {f.colour} {f.shape} {f.place}"
     for p in printed:
         for i in np.flatnonzero(np.maximum(np.abs(x - p.x), np.abs(y - p.y)) <= 0.5 / GRID):
-            words[i] = f"number {p.value} {place_of(p.x, p.y)}"
+            under = "" if words[i] == "nothing" else " ".join(words[i].split()[:3])
+            words[i] = f"number {p.value} {place_of(p.x, p.y)} {under}".strip()
     return words
 
 

@@ -125,7 +125,7 @@ class Phase:
 PHASES = (
     Phase("see", 1500, 2e-3, 0.6, 1.0, 0, many=False),
     Phase("read", 900, 1.5e-3, 0.9, 3.0, 10**8, many=False),
-    Phase("many", 1500, 1.5e-3, 0.9, 2.0, 3 * 10**8, many=True),
+    Phase("many", 1800, 1.5e-3, 0.9, 2.0, 3 * 10**8, many=True),
 )
 
 

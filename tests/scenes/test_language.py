@@ -59,7 +59,7 @@ def test_every_text_is_made_of_the_closed_vocabulary():
         found = [changes(a, b) for a, b in zip(frames, frames[1:])]
         printed = print_numbers(np.zeros((64, 64, 3), np.uint8), frames[0], rng)[1]
         asked = [*image_questions(frames[1], rng), *clip_questions(frames, found, rng),
-                 *general_questions(frames[2], rng), *number_questions(printed)]  # fmt: skip
+                 *general_questions(frames[2], rng), *number_questions(printed, frames[2], rng)]  # fmt: skip
         texts += [summary(frames, found), *(text for q in asked for text in (q.question, q.answer))]
         texts += [choice[0] for q in asked if (choice := multiple_choice(q, rng))]
     for text, ids in zip(texts, tokenizer(texts, add_special_tokens=False)["input_ids"]):

@@ -8,7 +8,8 @@ from torch import nn
 from instit_lite.scenes.language import vocabulary
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
-from instit_lite.training.pretrain import PHASES, base_sample, count_tokens, new_base
+from instit_lite.training.base_rows import PHASES, base_sample, count_tokens, options_sample
+from instit_lite.training.pretrain import new_base, save_base
 from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
 
 
@@ -70,13 +71,41 @@ def test_base_rows_hold_no_marks_and_no_video(phase):
         sample = base_sample(seed, phase)
         kinds.add(sample.kind)
         text = sample.context + " ".join(q + a for q, a in sample.turns)
-        if sample.kind == "image":
-            assert "[" not in text, "a picture of the base's training must not be asked about by mark"
-            assert len(sample.frames) == 1
+        if sample.frames is not None:
+            of_options = " ".join(a for _, a in sample.turns)
+            assert "[" not in text + of_options, "a picture of the base's training must not be asked about by mark"
+            assert len(sample.frames) == 1, "a video must not be shown"
         assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= phase.row_tokens + 60
         assert sample.turns
-    assert kinds == ({"image", "text"} if phase.text_share else {"image"})
+    wanted = {"text"} if phase.text_share or phase.options_share else set()
+    wanted |= {"video"} if phase.pooled_share else set()  # one frame, through pooled tokens
+    assert kinds == (wanted if phase.options_share == 1 else wanted | {"image"})
     assert "circle" in words
+
+
+def test_an_option_row_has_its_answer_behind_the_letter():
+    for seed in range(20):
+        for question, letter in options_sample(np.random.default_rng(seed), 128).turns:
+            word = question.removeprefix("which is ").split("? ")[0]
+            assert question.count(f" {letter}: {word}") >= 1
+
+
+def test_numbers_are_printed_on_things_too_but_never_on_their_middle():
+    on = 0
+    for seed in range(60):
+        _, facts, printed = draw_picture(seed, printed_share=1.0)
+        for p in printed:
+            off = [np.hypot(p.x - f.x, p.y - f.y) / f.radius for f in facts.instances]
+            assert all(value > 0.34 for value in off)
+            on += any(value < 0.95 for value in off)
+    assert on > 30
+
+
+def test_the_base_is_written_in_half_precision_and_stays_as_it_is(tmp_path):
+    base = new_base(0)
+    before = {name: p.clone() for name, p in base.model.state_dict().items()}
+    save_base(base, tmp_path)
+    assert all(torch.equal(before[name], p) for name, p in base.model.state_dict().items())
 
 
 def test_rows_are_the_same_on_every_run():
