@@ -39,7 +39,7 @@ from .records import load_records, save_records, video_record
 from .stills import build_general, build_image
 
 CLIPS = Knobs(occlusion=0.2)
-NATIVE_FRAMES = 24  # frames of a filmed clip, three seconds
+NATIVE_FRAMES = 16  # frames of a filmed clip, two seconds
 SEED_STEP = 100_000  # seeds kept for each of the three parts
 BUILDS = 20  # build seeds with scenes of their own; the next ones begin anew
 CHOICE_SHARE = 0.2

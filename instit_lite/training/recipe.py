@@ -14,43 +14,69 @@ import numpy as np
 
 from ..dataset.build import load_dataset
 from ..dataset.dialogues import Dialogue, turns_of
-from ..dataset.mixing import mix
 from ..marks.reader import read_image
 from ..model.load import Base, load_base
 from ..profiles import Profile
 from .collator import Sample
 from .sft import SftResult, run_sft
 
-GENERAL_SHARE = 0.35  # of the dialogues; ours, since the paper's counts do not add up
-ROOM = 200  # question and answer tokens of one sample: more are spread over several samples
-KIND_OF = {"temporal_change": "image", "video_caption": "video", "video_qa": "video"}  # all others: image
+ROOM = 110  # question and answer tokens of one sample: more are spread over several samples
+# Of the samples, by what is shown. Ours: the paper's counts do not add up, and taken by number of dialogues the
+# frames and pairs of a clip would be nine of ten.
+SHARES = {"image": 0.37, "video": 0.35, "general": 0.18, "frame": 0.05, "pair": 0.05}
+SHOWN = {
+    "general": "general", "frame": "frame", "temporal_change": "pair", "video_caption": "video", "video_qa": "video",
+    "image": "image", "image_qa": "image",
+}  # fmt: skip
+
+
+Turns = list[tuple[str, str]]
+Part = tuple[str, tuple[str, ...], Turns]  # what is shown, the paths of its pictures, questions and answers
 
 
 class DialogueSamples(Sequence):
-    """Samples made from dialogues when they are asked for; pictures are read from `root` and not kept."""
+    """Samples made from parts of dialogues when they are asked for; pictures are read from `root` and not kept."""
 
-    def __init__(self, base: Base, dialogues: Sequence[Dialogue], root: str | Path, room: int = ROOM) -> None:
-        self.root = Path(root)
-        turns: dict[tuple, list[tuple[str, str]]] = defaultdict(list)
-        for dialogue in dialogues:
-            kind = KIND_OF.get(dialogue["kind"], "image" if dialogue["image"] else "text")
-            turns[kind, tuple(dialogue["image"])] += turns_of(dialogue)
-        self.parts = [(*visual, part) for visual, asked in turns.items() for part in split_turns(base, asked, room)]
+    def __init__(self, root: str | Path, parts: Sequence[Part]) -> None:
+        self.root, self.parts = Path(root), parts
 
     def __len__(self) -> int:
         return len(self.parts)
 
     def __getitem__(self, index: int) -> Sample:
-        kind, paths, turns = self.parts[index]
+        shown, paths, turns = self.parts[index]
         frames = np.stack([read_image(self.root / path) for path in paths]) if paths else None
-        return Sample(frames, kind, turns)
+        return Sample(frames, "text" if frames is None else "video" if shown == "video" else "image", turns)
 
 
-def split_turns(base: Base, turns: list[tuple[str, str]], room: int) -> list[list[tuple[str, str]]]:
+def parts_of(base: Base, dialogues: Sequence[Dialogue], room: int = ROOM) -> list[Part]:
+    """Gather what is asked about the same picture or clip, in parts of at most `room` tokens."""
+    turns: dict[tuple, Turns] = defaultdict(list)
+    for dialogue in dialogues:
+        turns[SHOWN[dialogue["kind"]], tuple(dialogue["image"])] += turns_of(dialogue)
+    return [(*visual, part) for visual, asked in turns.items() for part in split_turns(base, asked, room)]
+
+
+def draw_parts(parts: Sequence[Part], n: int, seed: int) -> list[Part]:
+    """Draw about `n` parts in the shares of `SHARES`; each is used once before any is used again."""
+    rng = np.random.default_rng(seed)
+    own: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        own[part[0]].append(part)
+    total = sum(SHARES[shown] for shown in own)
+    drawn: list[Part] = []
+    for shown, found in own.items():
+        count = max(1, round(n * SHARES[shown] / total))
+        rounds = [rng.permutation(len(found)) for _ in range(-(-count // len(found)))]
+        drawn += [found[i] for i in np.concatenate(rounds)[:count]]
+    return [drawn[i] for i in rng.permutation(len(drawn))]
+
+
+def split_turns(base: Base, turns: Turns, room: int) -> list[Turns]:
     """Deal turns into parts of at most `room` tokens, evenly filled, so that a short rest does not stand alone."""
     lengths = [len(base.ids(base.template.ask(q) + base.template.answer(a))) for q, a in turns]
     n_parts = max(1, -(-sum(lengths) // room))
-    parts: list[list[tuple[str, str]]] = [[] for _ in range(n_parts)]
+    parts: list[Turns] = [[] for _ in range(n_parts)]
     filled = [0] * n_parts
     for i in sorted(range(len(turns)), key=lambda i: -lengths[i]):
         least = filled.index(min(filled))
@@ -60,11 +86,10 @@ def split_turns(base: Base, turns: list[tuple[str, str]], room: int) -> list[lis
 
 
 def samples_of(
-    base: Base, dialogues: Sequence[Dialogue], general: Sequence[Dialogue], root: str | Path, seed: int,
-    share: float = GENERAL_SHARE,
-) -> DialogueSamples:  # fmt: skip
-    """Mix INST-IT dialogues with general ones, of which there are `share`, and make samples of them."""
-    return DialogueSamples(base, mix(dialogues, general, share, seed), root)
+    base: Base, dialogues: Sequence[Dialogue], general: Sequence[Dialogue], root: str | Path, n: int, seed: int
+) -> DialogueSamples:
+    """Make about `n` samples of INST-IT dialogues and general ones, mixed by `SHARES`."""
+    return DialogueSamples(root, draw_parts(parts_of(base, [*dialogues, *general]), n, seed))
 
 
 def train_on_dataset(
@@ -73,5 +98,7 @@ def train_on_dataset(
 ) -> SftResult:  # fmt: skip
     """Continuous SFT of the profile's base on a built dataset; the adapter is `out/adapter`. Resumes after a kill."""
     dataset, base = load_dataset(data), load_base(profile.model)
-    samples = samples_of(base, dataset.dialogues, dataset.general, dataset.folder, seed)
-    return run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps or profile.sft_steps)
+    steps = steps or profile.sft_steps
+    n = steps * profile.sft_batch
+    samples = samples_of(base, dataset.dialogues, dataset.general, dataset.folder, n, seed)
+    return run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps)

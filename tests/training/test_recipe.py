@@ -1,12 +1,14 @@
 """From dialogues to samples: nothing lost, everything about one picture on one prefix."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from instit_lite.dataset.dialogues import general_dialogue, qa_dialogue
 from instit_lite.model.load import load_base
-from instit_lite.training.recipe import DialogueSamples, samples_of, split_turns
+from instit_lite.training.recipe import DialogueSamples, parts_of, samples_of, split_turns
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def pairs(n):
 
 def test_dialogues_about_one_picture_share_a_prefix(base, root):
     dialogues = [qa_dialogue("a.png", pairs(3), "1"), qa_dialogue("a.png", pairs(2), "2"), qa_dialogue("b.png", pairs(1), "3")]
-    samples = DialogueSamples(base, dialogues, root)
+    samples = DialogueSamples(root, parts_of(base, dialogues))
     assert [len(s.turns) for s in (samples[i] for i in range(len(samples)))] == [5, 1]
     assert samples[0].frames.shape == (1, 64, 64, 3) and samples[0].kind == "image"
 
@@ -43,9 +45,14 @@ def test_splitting_loses_nothing_and_fills_evenly(base, n, room):
     assert max(lengths) <= room + longest
 
 
-def test_the_mix_has_its_share_and_its_kinds(base, root):
-    own = [qa_dialogue("a.png", pairs(2), "q"), {**qa_dialogue("b.png", pairs(2), "v"), "kind": "video_qa", "group": 3}]
+def test_the_mix_has_its_shares_and_uses_all_before_any_again(base, root):
+    own = [qa_dialogue("a.png", pairs(40), "q"), {**qa_dialogue("b.png", pairs(2), "v"), "kind": "video_qa", "group": 3}]
     general = [general_dialogue("c.png", pairs(1), "g"), general_dialogue(None, pairs(1), "t")]
-    samples = samples_of(base, own, general, root, seed=0, share=0.5)
-    kinds = sorted(samples[i].kind for i in range(len(samples)))
-    assert kinds == ["image", "image", "text", "video"]
+    samples = samples_of(base, own, general, root, 90, seed=0)
+    count = Counter(shown for shown, _, _ in samples.parts)
+    assert count == {"image": 37, "video": 35, "general": 18}
+    repeats = Counter(str(part) for part in samples.parts if part[0] == "image")
+    assert max(repeats.values()) - min(repeats.values()) <= 1
+    assert {samples[i].kind for i in range(90)} == {"image", "video", "text"}
+    assert samples.parts == samples_of(base, own, general, root, 90, seed=0).parts
+    assert samples.parts != samples_of(base, own, general, root, 90, seed=1).parts
