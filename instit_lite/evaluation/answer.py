@@ -19,10 +19,10 @@ from ..model.load import Base
 from ..model.tokenizer import tidy
 from ..model.visual import encode_frames, mm_outputs, pools
 from ..training.collator import prompt_ids
-from .bench import BenchItem
+from .item import BenchItem
 from .score import UNFINISHED
 
-MAX_NEW_TOKENS = 12  # the longest right answer, "a small red triangle", has four words
+MAX_NEW_TOKENS = 24  # the longest right answer describes four things: 15 words and commas, and the end
 
 
 def answer_items(

@@ -15,7 +15,7 @@ from ..errors import InstitError, RecordError
 from ..model.load import Base
 from ..profiles import atomic_write_text
 from .answer import answer_items
-from .bench import BenchItem
+from .item import BenchItem
 from .score import Verdict, is_correct
 from .statistics import Interval, clustered_interval, paired_difference
 
@@ -23,9 +23,10 @@ BEFORE, AFTER = "base", "after SFT"
 ALL = "all"
 NOTE = (
     "Share of exactly right answers with 95 % intervals clustered by clip. An answer that cannot be read is "
-    "wrong and is counted as unparsed. chance: a guess among the possible answers; majority: the most "
-    "frequent answer of each kind in other scenes; blind: the model without the picture. One training seed: the "
-    "intervals cover the choice of questions, not the choice of seed."
+    "wrong and is counted as unparsed. chance: a guess among the possible answers; prior: the best guess of somebody "
+    "who sees the picture but not which mark is which; majority: the most frequent answer "
+    "of each kind in other scenes; blind: the model without the picture. One training seed: the intervals cover the "
+    "choice of questions, not the choice of seed."
 )
 
 
@@ -33,7 +34,8 @@ NOTE = (
 class ScoreRow:
     """One line of the score table: a split and format, all its questions or those of one kind.
 
-    `runs`: accuracy of each run; `difference`: after minus before, on the same questions, None without such a pair.
+    `prior`: the mean of the items' `prior`, None where no mark is needed; `runs`: accuracy of each run; `difference`:
+    after minus before, on the same questions, None without such a pair.
     """
 
     split: str
@@ -42,6 +44,7 @@ class ScoreRow:
     n: int
     clips: int
     chance: float
+    prior: float | None
     runs: dict[str, Interval]
     unparsed: dict[str, int]
     difference: Interval | None
@@ -78,8 +81,10 @@ def score_row(
     paired = BEFORE in right and AFTER in right
     difference = paired_difference(right[BEFORE], right[AFTER], clips) if paired else None
     chance = float(np.mean([items[i].chance for i in places]))
+    priors = [items[i].prior for i in places]
+    prior = None if None in priors else float(np.mean(priors))
     means = {name: clustered_interval(values, clips) for name, values in right.items()}
-    return ScoreRow(*key, len(places), len(set(clips)), chance, means, unparsed, difference)
+    return ScoreRow(*key, len(places), len(set(clips)), chance, prior, means, unparsed, difference)
 
 
 def score_table(
@@ -90,12 +95,13 @@ def score_table(
     Usual runs, in this order: "majority", "blind", "base", "after SFT". `unparsed` counts for the last run.
     """
     paired, last = BEFORE in runs and AFTER in runs, list(runs)[-1]
-    columns = ["split", "format", "kind", "n", "clips", "chance", *runs]
+    columns = ["split", "format", "kind", "n", "clips", "chance", "prior", *runs]
     columns += [f"{AFTER} minus {BEFORE}"] * paired + [f"unparsed ({last})"]
     lines = []
     for row in score_rows(items, runs):
         if by_kind or row.kind == ALL:
-            line = [row.split, row.format, row.kind, row.n, row.clips, f"{row.chance:.2f}"]
+            prior = "–" if row.prior is None else f"{row.prior:.2f}"
+            line = [row.split, row.format, row.kind, row.n, row.clips, f"{row.chance:.2f}", prior]
             change = ["{:+.2f} [{:+.2f}, {:+.2f}]".format(*row.difference)] if row.difference else []
             lines.append([*line, *map(str, row.runs.values()), *change, row.unparsed[last]])
     return {"title": title, "columns": columns, "rows": lines, "note": NOTE}

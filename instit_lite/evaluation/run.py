@@ -14,7 +14,9 @@ from ..model.adapter import load_adapter, read_card
 from ..model.load import Base, load_base
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
-from .bench import BenchItem, build_bench, majority_answers
+from .bench import build_bench
+from .chance import majority_answers
+from .item import BenchItem
 from .report import AFTER, BEFORE, answer_and_keep, format_table, save_result, score_table
 
 NO_MARKS = "no marks"
@@ -41,7 +43,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     say("drawing the bench, with and without marks")
     items = build_bench(profile, first)
-    bare = build_bench(profile, first, mark=False)
+    bare = build_bench(profile, first, view="bare")
 
     def run(name: str, base: Base, shown: list[BenchItem], blind: bool = False) -> list[str]:
         say(f"answering: {name}")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from .bench import BenchItem
+from .item import BenchItem
 
 UNFINISHED = "…"  # ends an answer that the model did not end itself
 LETTER = re.compile(r"(?:([a-d])(?:[.:)]|$)|\(([a-d])\)[.:]?)\s*(.*)", re.IGNORECASE | re.DOTALL)

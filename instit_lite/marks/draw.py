@@ -5,7 +5,7 @@ Every instance bears its id, the same in all frames (paper A.1). Pillow draws th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import supervision as sv
@@ -24,13 +24,13 @@ WIDE_CONTOUR = 480  # short side from which an opaque contour is two pixels wide
 
 def draw_marks(
     frame: np.ndarray, detections: sv.Detections, style: str = "video",
-    previous: Mapping[int, Anchor] | None = None,
+    previous: Mapping[int, Anchor] | None = None, only: Collection[int] | None = None,
 ) -> tuple[np.ndarray, dict[int, Anchor]]:  # fmt: skip
     """Mark every instance of a frame, uint8 [H, W, 3] RGB; return a marked copy and the anchors by mark id.
 
-    `previous` is the anchors of the frame before, which keeps marks steady. A frame without instances is
-    copied. Raises `MaskMismatch` where frame or detections are not what they should be, `InstitError` for an
-    unknown style.
+    `previous` is the anchors of the frame before, which keeps marks steady. `only` names the ids to draw; the others
+    keep their places free. A frame without instances is copied. Raises `MaskMismatch` where frame or detections are
+    not what they should be, `InstitError` for an unknown style.
     """
     look = get_style(style)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
@@ -42,28 +42,33 @@ def draw_marks(
     check_frame(detections, shape, 1)
     field = Field(detections.mask, detections.tracker_id)
     ids = detections.tracker_id.tolist()
+    only = ids if only is None else only
     anchors = place_marks(detections, {i: box_size(look, str(i), shape) for i in ids}, previous, field)
     for mark_id, mask, window in zip(ids, detections.mask, field.windows):
-        if window is not None and look.contour_alpha:
+        if window is not None and look.contour_alpha and mark_id in only:
             draw_region(marked[window], mask[window], id_colour(look, mark_id), look, min(shape))
-    for anchor in anchors.values():
+    visible = {mark_id: anchor for mark_id, anchor in anchors.items() if mark_id in only}
+    for anchor in visible.values():
         if anchor.leader is not None:
             draw_leader(marked, anchor, look)
-    for mark_id, anchor in anchors.items():
+    for mark_id, anchor in visible.items():
         keep, add = patch(look, str(mark_id), shape)
         marked[anchor.window] = (marked[anchor.window] * keep + add).astype(np.uint8)
     return marked, anchors
 
 
-def mark_clip(frames: np.ndarray, detections: Sequence[sv.Detections], style: str = "video") -> np.ndarray:
+def mark_clip(
+    frames: np.ndarray, detections: Sequence[sv.Detections], style: str = "video",
+    only: Sequence[Collection[int]] | None = None,
+) -> np.ndarray:  # fmt: skip
     """Mark a clip, uint8 [T, H, W, 3], with one `Detections` per frame; return a marked copy.
 
-    Marks keep their place within their instance from frame to frame.
+    Marks keep their place within their instance from frame to frame. `only`: per frame the ids to draw.
     """
     check_count(detections, frames)
     marked, anchors = np.empty_like(frames), {}
     for t, (frame, found) in enumerate(zip(frames, detections)):
-        marked[t], anchors = draw_marks(frame, found, style, anchors)
+        marked[t], anchors = draw_marks(frame, found, style, anchors, None if only is None else only[t])
     return marked
 
 

@@ -1,7 +1,8 @@
 """How a mark looks. In: a style's name, a mark id, the frame's size. Out: a `Style`, box size, digits.
 
 Two styles are in use in INST-IT, measured on its published frames: video frames and images differ. The
-third, `micro`, is large print: a picture of 64 pixels leaves nothing of the others.
+third, `micro`, is large print: a picture of 64 pixels leaves nothing of the others. `micro_dark` is its negative, to
+test on marks of another look than a model was trained on.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ STYLES = {
     "video": Style("video", (0, 0, 0), (255, 255, 255), 0.75, 18, 720, 0.766, 9, 0.28, 1.28, 0.2, 0.12, 0.0),
     "image": Style("image", (255, 255, 255), (0, 0, 0), 0.8, 18, 640, 1.0, 10, 0.17, 1.44, 1.0, 0.75, 0.1),
     "micro": Style("micro", (0, 0, 0), (255, 255, 255), 0.92, 0.11, 1, 1.0, 4, 0.03, 1.27, 0.0, 0.0, 0.0),
+    "micro_dark": Style("micro_dark", (255, 255, 255), (0, 0, 0), 0.92, 0.11, 1, 1.0, 4, 0.03, 1.27, 0.0, 0.0, 0.0),
 }
 
 

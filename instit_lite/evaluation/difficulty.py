@@ -1,0 +1,89 @@
+"""Benches for curves: harder pictures, fewer frames. In: a profile and a seed. Out: items per level, or per frame count.
+
+Each curve turns one knob and leaves the rest as it is in the bench. Chance is another at some levels (the more
+things, the more answers), so draw it too: every item carries its `prior`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from ..profiles import Profile
+from ..scenes.questions import Question
+from ..scenes.seeds import BENCH_SEED
+from ..scenes.world import Knobs
+from .bench import BenchItem, build_items, plan_of
+from .pictures import Drawn
+
+CURVE_KINDS = ("colour", "shape", "place", "which", "left_of")  # whose answers no knob changes: scaling makes all small
+STEADY_KINDS = ("colour", "shape", "motion", "who")  # true of the clip, however many frames are shown
+
+
+@dataclass(frozen=True)
+class Level:
+    """One point of a curve: its name, the scenes' knobs, and between which shares the asked instance is visible."""
+
+    name: str
+    knobs: Knobs
+    visible: tuple[float, float] = (0.0, 1.0)
+
+
+PASSING = Knobs(occlusion=1.0)  # from the second on, every thing passes behind another
+LEVELS = {
+    # the same scenes at every level: only which instances are asked about differs
+    "occlusion": (
+        Level("under 2 % hidden", PASSING, (0.98, 1.0)),
+        Level("2 to 25 %", PASSING, (0.75, 0.98)),
+        Level("25 to 50 %", PASSING, (0.5, 0.75)),
+        Level("50 to 75 %", PASSING, (0.25, 0.5)),
+    ),
+    "blur": tuple(Level(f"{100 * blur:g} % of the side", Knobs(blur=blur)) for blur in (0.0, 0.01, 0.02, 0.04)),
+    "size": tuple(Level(f"size x {size:g}", Knobs(size=size)) for size in (1.0, 0.8, 0.6, 0.45)),
+    "crowding": tuple(Level(f"{n} things", Knobs(n_things=(n, n), motion=False)) for n in (2, 3, 4, 5)),
+}
+
+
+def difficulty_benches(
+    profile: Profile, seed: int = BENCH_SEED, curves: tuple[str, ...] = tuple(LEVELS), view: str = "marked"
+) -> dict[str, dict[str, list[BenchItem]]]:
+    """Return image items by curve and level, `profile.n_bench` open-ended questions each, and their choices.
+
+    All levels start from the image split's first seed. Blur asks the same questions of the same scenes at every level.
+    A still has no motion to send things behind others, so its occlusion is measured: how much of the asked instance is
+    hidden at that moment, by another thing or the frame's edge; with two instances, of the more hidden one.
+    """
+    return {
+        curve: {level.name: level_items(profile, seed, level, view) for level in LEVELS[curve]} for curve in curves
+    }
+
+
+def level_items(profile: Profile, seed: int, level: Level, view: str = "marked") -> list[BenchItem]:
+    """The items of one level."""
+    low, high = level.visible
+
+    def fits(question: Question, drawn: Drawn) -> bool:
+        return low <= visible_share(question, drawn) <= high
+
+    plan = plan_of(profile, seed, "image", level.knobs)
+    return build_items(replace(plan, kinds=CURVE_KINDS, fits=fits), view)
+
+
+def visible_share(question: Question, drawn: Drawn) -> float:
+    """Which share of the instance asked about can be seen; of two, the smaller."""
+    asked = re.findall(r"\[(\d+)\]", f"{question.question} {question.answer}")
+    return min(drawn.facts[0].get(int(i)).visible for i in asked)
+
+
+def frame_benches(
+    profile: Profile, seed: int = BENCH_SEED, counts: tuple[int, ...] = (2, 4, 8), view: str = "marked"
+) -> dict[int, list[BenchItem]]:
+    """Return the same video items, with the same keys, shown in each number of frames.
+
+    What is true is taken from the most frames, and only what is true of the whole clip is asked. So few frames may
+    miss the moment that gives the answer: that is what they cost, beside what they save in visual tokens. Frames are
+    sampled anew for each count, evenly, as a clip is.
+    """
+    plan = plan_of(profile, seed, "video")
+    plan = replace(plan, kinds=STEADY_KINDS, n_frames=max(counts))
+    return {count: build_items(plan, view, shown=count) for count in counts}

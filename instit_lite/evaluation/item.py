@@ -1,0 +1,80 @@
+"""What a bench question is. In: nothing. Out: `BenchItem`, the splits, their kinds of question and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import perm
+
+import numpy as np
+
+from ..scenes.questions import WAYS, ids
+from ..scenes.seeds import BENCH_SPAN
+from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES
+from .pictures import STILLS
+
+KINDS = {
+    "image": ("colour", "shape", "size", "place", "phrase", "which", "left_of"),
+    "video": ("colour", "shape", "motion", "enters", "leaves", "turns", "present", "who"),
+    "general": ("colour", "shape", "size", "place", "count", "exists", "at_place"),
+    "description": ("describe",),
+    "reading": ("number_at", "where_number"),
+}
+SPLITS = tuple(KINDS)
+LOOKS, MOST = len(COLOURS) * len(SHAPES), STILLS.n_things[1]
+PHRASES = LOOKS * len(SIZES)
+DESCRIPTIONS = sum(perm(LOOKS, n) * len(SIZES) ** n for n in range(1, MOST + 1))  # no two things look alike
+ANSWERS = {
+    "colour": len(COLOURS), "turns": len(COLOURS), "shape": len(SHAPES), "size": len(SIZES),
+    "place": len(PLACES), "where_number": len(PLACES), "phrase": PHRASES, "at_place": PHRASES,
+    "which": len(ids()), "who": len(ids()), "motion": len(WAYS), "left_of": 2, "present": 2,
+    "exists": 2, "count": MOST, "number_at": 9, "describe": DESCRIPTIONS,
+}  # fmt: skip
+SEED_STEP = BENCH_SPAN // 10  # seeds kept for each split
+
+
+def first_seed(seed: int, place: int) -> int:
+    """The first seed of the split at `place` in `SPLITS`; places beyond are for what is counted outside the bench."""
+    return seed + place * SEED_STEP
+
+
+def answers_of(kind: str, n_frames: int) -> int:
+    """How many answers a kind of question has; a thing can enter or leave at every frame but the first."""
+    return max(1, n_frames - 1) if kind in ("enters", "leaves") else ANSWERS[kind]
+
+
+@dataclass(frozen=True, eq=False)
+class BenchItem:
+    """One question. Open-ended and multiple choice share the `question_id`, "<clip>-<k>", as upstream.
+
+    `frames`: uint8 [F, 128, 128, 3] RGB, one for a picture; `timestamps`: 1-based, as `<t>` counts them; `answer`: a
+    text, or the letter where `options` are given; `possible`: how many answers there are to choose from; `prior`: see
+    `chance.picture_prior`.
+    """
+
+    question_id: str
+    kind: str
+    format: str  # "open" or "choice"
+    split: str  # one of `SPLITS`
+    question: str
+    answer: str
+    options: dict[str, str] | None
+    clip_id: str
+    frames: np.ndarray = field(repr=False)
+    timestamps: tuple[int, ...]
+    possible: int
+    prior: float | None = None
+
+    @property
+    def prompt(self) -> str:
+        """What is asked: the question, and the options as `scenes.questions.multiple_choice` writes them."""
+        return " ".join([self.question, *(f"{k}: {v}" for k, v in (self.options or {}).items())])
+
+    @property
+    def key(self) -> str:
+        """A name that no other item of the bench has; the same in every view."""
+        return f"{self.format}/{self.question_id}"
+
+    @property
+    def chance(self) -> float:
+        """Probability that a blind guess among the possible answers is right."""
+        return 1 / self.possible
