@@ -125,7 +125,7 @@ def identity(room: Room, arm: Arm, seed: int) -> dict:
     folder = base_folders()[arm.base][0]
     sizes = {k: v for k, v in asdict(room.profile).items() if k not in ("n_bench", "eval_batch")}
     weights = weights_hash(MICRO_FOLDER if folder == "micro" else folder)
-    declared = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(arm).items() if k not in ("about", "cost")}
+    declared = {k: v for k, v in asdict(arm).items() if k not in ("about", "cost")} | {"groups": list(arm.groups)}
     return {"arm": declared, "profile": sizes, "seed": seed, "base": weights}
 
 

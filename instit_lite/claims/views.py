@@ -1,4 +1,4 @@
-"""How the bench is shown at test time. In: a view, a split, a profile. Out: bench items, and what they are without a model.
+"""How the bench is shown at test time. In: a view, a split, a profile. Out: items, and what no model gets right.
 
 The one place that knows how `evaluation` draws its bench.
 """
@@ -10,46 +10,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import InstitError
 from ..evaluation import bench
-from ..evaluation.bench import BenchItem, build_bench, majority_answers
+from ..evaluation.bench import build_bench
+from ..evaluation.chance import majority_answers
+from ..evaluation.difficulty import LEVELS, frame_benches, level_items
+from ..evaluation.item import BenchItem
 from ..evaluation.report import fingerprint
 from ..evaluation.score import marks_of
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
-from ..scenes.world import Knobs
 from .declared import BASELINES, CURVES
 
 CLAIMS_BENCH = BENCH_SEED + BENCH_SPAN  # bench 1: bench 0 is the notebooks', on which the recipe was tuned
 LONGER = 2  # the view "longer" asks about clips of twice the profile's frames
-MOMENTLESS = ("colour", "shape", "motion", "turns", "who")  # kinds of question that name no timestamp
 HARD_SHARE = 0.5  # questions of a difficulty level, against `n_bench`
 
 
 @dataclass(frozen=True)
 class View:
-    """`show`: the bench's own view; `blind`: the picture is left out; `knobs`: harder scenes; `longer`: see `LONGER`."""
+    """One way to show the bench. `show`: its own view. `blind`: the picture is left out. `as_drawn`: right is what the
+    drawn ids say. `curve`, `level`: harder scenes. `longer`: questions true of the whole clip, see `LONGER`.
+    """
 
     show: str = "marked"
     blind: bool = False
-    knobs: Knobs | None = None
+    as_drawn: bool = False
+    curve: str = ""
+    level: int = 0
     longer: bool = False
 
 
-# Level 0 of each curve is the view "marked".
-LEVELS = {
-    "occlusion": [Knobs(occlusion=v) for v in (0.35, 0.7, 1.0)],
-    "blur": [Knobs(blur=v) for v in (0.01, 0.02, 0.04)],
-    "small": [Knobs(size=v) for v in (0.8, 0.6, 0.45)],
-    "crowded": [Knobs(n_things=n, crowding=v) for n, v in (((4, 4), 0.2), ((5, 5), 0.4), ((5, 5), 0.7))],
-}
 VIEWS = {
     **{name: View(name) for name in ("marked", "bare", "permuted", "other_style", "first_frame")},
+    "as_drawn": View("permuted", as_drawn=True),
     "blind": View(blind=True),
     "longer": View(longer=True),
-    **{f"{curve}-{i}": View(knobs=k) for curve in CURVES for i, k in enumerate(LEVELS[curve], start=1)},
+    **{f"{curve}-{i}": View(curve=curve, level=i) for curve in CURVES for i in range(len(LEVELS[curve]))},
 }
 
 
@@ -62,27 +59,16 @@ def view_named(name: str) -> View:
 
 def items_of(name: str, split: str, profile: Profile, frames: int | None = None) -> list[BenchItem]:
     """Draw the bench items of one view and split; `frames` of a clip are shown in the view "longer"."""
-    view = view_named(name)
+    view, shown = view_named(name), frames or profile.n_frames
     if view.longer:
-        return longer_items(profile, split, frames or profile.n_frames)
-    if view.knobs is not None:
-        profile = replace(profile, n_bench=max(1, round(HARD_SHARE * profile.n_bench)))
-    return build_bench(profile, CLAIMS_BENCH, view=view.show, splits=(split,), knobs=view.knobs)
-
-
-def longer_items(profile: Profile, split: str, frames: int) -> list[BenchItem]:
-    """The same questions about clips of `LONGER` times as many frames, of which `frames` are shown, evenly spread.
-
-    What happens between the shown frames is lost: that is what fewer frames cost.
-    """
-    asked = LONGER * profile.n_frames
-    items = build_bench(replace(profile, n_frames=asked), CLAIMS_BENCH, splits=(split,))
-    chosen = np.floor((np.arange(frames) + 0.5) * asked / frames).astype(int)
-    return [
-        replace(item, frames=item.frames[chosen], timestamps=tuple(range(1, frames + 1)))
-        for item in items
-        if item.kind in MOMENTLESS
-    ]
+        return frame_benches(profile, CLAIMS_BENCH, counts=(shown, LONGER * profile.n_frames))[shown]
+    if view.curve:
+        fewer = replace(profile, n_bench=max(1, round(HARD_SHARE * profile.n_bench)))
+        return level_items(fewer, CLAIMS_BENCH, LEVELS[view.curve][view.level])
+    items = build_bench(profile, CLAIMS_BENCH, view=view.show, splits=(split,))
+    if view.as_drawn:
+        return [replace(item, answer=item.as_drawn) for item in items if item.as_drawn is not None]
+    return items
 
 
 def facts_of(items: Sequence[BenchItem], profile: Profile) -> list[dict]:

@@ -21,7 +21,7 @@ import torch
 
 from ..dataset.build import build_micro, load_dataset
 from ..errors import InstitError
-from ..evaluation.bench import BenchItem
+from ..evaluation.item import BenchItem
 from ..evaluation.report import answer_and_keep
 from ..model.adapter import load_adapter
 from ..model.load import Base, load_base
