@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,9 +21,9 @@ from ..profiles import Profile
 from ..scenes.questions import LETTERS, Question, multiple_choice
 from ..scenes.seeds import BENCH_SEED
 from ..scenes.world import Knobs
-from .chance import picture_prior
+from .chance import needs_mark, picture_prior
 from .item import KINDS, SEED_STEP, SPLITS, BenchItem, answers_of, first_seed
-from .pictures import MARKED, VIEWS, Drawn, draw, even_clock, show
+from .pictures import MARKED, VIEWS, Drawn, answer_as_drawn, draw, even_clock, show
 
 PER_CLIP = 2  # questions about one clip, at most: more clips make narrower intervals than more questions
 AS_THEY_FALL = ("describe",)  # so many answers that no habit pays; evening them would leave out small pictures
@@ -32,7 +33,7 @@ AS_THEY_FALL = ("describe",)  # so many answers that no habit pays; evening them
 class Plan:
     """What is asked of one split: `n` questions of `kinds`, at moments of `n_frames` frames, of scenes of `knobs`.
 
-    `fits` says which questions of a scene may be asked.
+    `fits` says which questions of a scene may be asked, all of them without it.
     """
 
     split: str
@@ -41,23 +42,25 @@ class Plan:
     first: int
     kinds: tuple[str, ...]
     knobs: Knobs | None = None
-    fits: Callable[[Question, Drawn], bool] = field(default=lambda question, drawn: True)
+    fits: Callable[[Question, Drawn], bool] | None = None
 
 
 def build_bench(
     profile: Profile, seed: int = BENCH_SEED, view: str = "marked", splits: tuple[str, ...] = SPLITS,
-    knobs: Knobs | None = None,
+    knobs: Knobs | None = None, needs_marks: bool = False,
 ) -> list[BenchItem]:  # fmt: skip
     """Return the bench: `profile.n_bench` open-ended questions a split, and most with four options too.
 
     Every `view` of `pictures.VIEWS` gives the very same items, in the same order, under other marks; splits without
-    marks look alike in all. `knobs` replaces those of the images. The same seed gives the same bench. Raises
-    `InstitError` for an unknown split or view.
+    marks look alike in all. `knobs` replaces those of the images. `needs_marks` leaves out questions that the picture
+    answers without its marks (the colour of [2] where all are red, when [3] enters where nothing else does). The same
+    seed gives the same bench. Raises `InstitError` for an unknown split or view.
     """
     found: list[BenchItem] = []
     for split in splits:
         plan = plan_of(profile, seed, split, knobs if split == "image" else None)
-        found += build_items(plan, view)
+        fits = needs_mark if needs_marks and split in MARKED else None
+        found += build_items(replace(plan, fits=fits), view)
     return found
 
 
@@ -73,40 +76,41 @@ def build_items(plan: Plan, view: str = "marked", shown: int | None = None) -> l
     """Ask what is planned, open-ended items first; `shown` frames are shown where not those that are asked about."""
     if view not in VIEWS:
         raise InstitError(f"there is no view {view!r}", cure=f"choose from {', '.join(VIEWS)}")
-    found, letters = [], Counter()
+    found, letters, permuted = [], Counter(), view == "permuted" and plan.split in MARKED
     for offset, drawn, questions in choose(plan):
-        frames = show(drawn, view if plan.split in MARKED else "bare", even_clock(shown) if shown else None)
+        frames = show(drawn, view, even_clock(shown) if shown else None)
         rng, clip_id = np.random.default_rng([plan.first + offset, 5]), f"{plan.split}{offset:05d}"
         for k, q in enumerate(questions, start=1):
             item = BenchItem(
                 f"{clip_id}-{k:02d}", q.kind, "open", plan.split, q.question, q.answer, None, clip_id, frames,
                 tuple(range(1, len(frames) + 1)), answers_of(q.kind, plan.n_frames),
-                picture_prior(q, drawn, plan.split),
+                picture_prior(q, drawn), answer_as_drawn(q, drawn) if permuted else None,
             )  # fmt: skip
             found += [item, *with_options(item, q, drawn, letters, rng)]
     return sorted(found, key=lambda item: item.format != "open")
 
 
-def choose(plan: Plan) -> Iterator[tuple[int, Drawn, list[Question]]]:
-    """Go through scenes, take the questions that the balance needs; yield (offset, drawn, questions).
+@lru_cache(maxsize=32)
+def choose(plan: Plan) -> list[tuple[int, Drawn, list[Question]]]:
+    """Go through scenes, take the questions that the balance needs; return (offset, drawn, questions) of each scene.
 
     No answer is taken more often than its even share of its kind, until so many scenes have passed that the missing
-    answers must be rare; then any answer fills the rest.
+    answers must be rare; then any answer fills the rest. The choice is kept for the next view.
     """
     kinds, n = plan.kinds, plan.n
     quota = {kind: n // len(kinds) + (i < n % len(kinds)) for i, kind in enumerate(kinds)}
     even = {k: q if k in AS_THEY_FALL else -(-q // answers_of(k, plan.n_frames)) for k, q in quota.items()}
-    taken, answers = Counter(), Counter()
+    taken, answers, found = Counter(), Counter(), []
     for offset in range(SEED_STEP):
         if taken.total() == n:
-            return
+            return found
         drawn = draw(plan.split, plan.first + offset, plan.n_frames, plan.knobs)
         rng = np.random.default_rng([plan.first + offset, 4])
         limit = even if offset < 4 * n + 50 else quota
-        questions = [q for q in drawn.questions if q.kind in quota and plan.fits(q, drawn)]
+        questions = [q for q in drawn.questions if q.kind in quota and (plan.fits is None or plan.fits(q, drawn))]
         picked = pick(questions, quota, limit, taken, answers, rng)
         if picked:
-            yield offset, drawn, picked
+            found.append((offset, drawn, picked))
     raise InstitError(f"{SEED_STEP} scenes do not fill {n} questions", cure="ask for fewer questions a split")
 
 
@@ -140,6 +144,8 @@ def with_options(
         lettered = multiple_choice(question, rng)
     letters[item.kind] += 1
     options = dict(re.findall(r"([A-D]): (.+?)(?= [A-D]: |$)", lettered[0][len(item.question) :]))
-    prior = picture_prior(question, drawn, item.split, options.values())
-    changed = {"format": "choice", "answer": wanted, "options": options, "possible": len(LETTERS), "prior": prior}
-    return [replace(item, **changed)]
+    as_drawn = next((letter for letter, option in options.items() if option == item.as_drawn), None)
+    return [replace(
+        item, format="choice", answer=wanted, options=options, possible=len(LETTERS),
+        prior=picture_prior(question, drawn, options.values()), as_drawn=as_drawn,
+    )]  # fmt: skip

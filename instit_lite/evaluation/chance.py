@@ -17,9 +17,7 @@ from .item import SPLITS, BenchItem, first_seed
 from .pictures import MARKED, Drawn, draw
 
 
-def picture_prior(
-    question: Question, drawn: Drawn, split: str, options: Iterable[str] | None = None
-) -> float | None:
+def picture_prior(question: Question, drawn: Drawn, options: Iterable[str] | None = None) -> float | None:
     """Expected accuracy of the best guess of somebody who sees every picture exactly but not which mark is which.
 
     Of the instances that the question could be about, the share that has the most common answer: of the colours in
@@ -27,12 +25,18 @@ def picture_prior(
     instances whose answer is an option count, for nobody who sees the picture would choose another. The instance asked
     about is taken to be any of them, equally likely. None for splits whose questions need no marks.
     """
-    if split not in MARKED:
+    if drawn.split not in MARKED:
         return None
     answers = possible_answers(question, drawn)
     if options is not None:
         answers = Counter({answer: n for answer, n in answers.items() if answer in set(options)})
     return max(answers.values()) / answers.total()
+
+
+def needs_mark(question: Question, drawn: Drawn) -> bool:
+    """Say whether the picture leaves more than one answer open, so that the mark must be read."""
+    prior = picture_prior(question, drawn)
+    return prior is not None and prior < 1
 
 
 def possible_answers(question: Question, drawn: Drawn) -> Counter:

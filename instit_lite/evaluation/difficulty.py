@@ -1,7 +1,7 @@
 """Benches for curves: harder pictures, fewer frames. In: a profile and a seed. Out: items per level, or per frame count.
 
-Each curve turns one knob and leaves the rest as it is in the bench. Chance is another at some levels (the more
-things, the more answers), so draw it too: every item carries its `prior`.
+Each curve turns one knob and leaves the rest as it is in the bench. Only questions that need their mark are asked.
+Chance is another at some levels (the more things, the more answers), so draw it too: every item carries its `prior`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from ..profiles import Profile
 from ..scenes.questions import Question
 from ..scenes.seeds import BENCH_SEED
 from ..scenes.world import Knobs
-from .bench import BenchItem, build_items, plan_of
+from .bench import build_items, plan_of
+from .chance import needs_mark
+from .item import BenchItem
 from .pictures import Drawn
 
 CURVE_KINDS = ("colour", "shape", "place", "which", "left_of")  # whose answers no knob changes: scaling makes all small
@@ -27,6 +29,10 @@ class Level:
     name: str
     knobs: Knobs
     visible: tuple[float, float] = (0.0, 1.0)
+
+    def fits(self, question: Question, drawn: Drawn) -> bool:
+        """Say whether a question belongs to this level."""
+        return self.visible[0] <= visible_share(question, drawn) <= self.visible[1] and needs_mark(question, drawn)
 
 
 PASSING = Knobs(occlusion=1.0)  # from the second on, every thing passes behind another
@@ -60,13 +66,8 @@ def difficulty_benches(
 
 def level_items(profile: Profile, seed: int, level: Level, view: str = "marked") -> list[BenchItem]:
     """The items of one level."""
-    low, high = level.visible
-
-    def fits(question: Question, drawn: Drawn) -> bool:
-        return low <= visible_share(question, drawn) <= high
-
     plan = plan_of(profile, seed, "image", level.knobs)
-    return build_items(replace(plan, kinds=CURVE_KINDS, fits=fits), view)
+    return build_items(replace(plan, kinds=CURVE_KINDS, fits=level.fits), view)
 
 
 def visible_share(question: Question, drawn: Drawn) -> float:
@@ -85,5 +86,5 @@ def frame_benches(
     sampled anew for each count, evenly, as a clip is.
     """
     plan = plan_of(profile, seed, "video")
-    plan = replace(plan, kinds=STEADY_KINDS, n_frames=max(counts))
+    plan = replace(plan, kinds=STEADY_KINDS, n_frames=max(counts), fits=needs_mark)
     return {count: build_items(plan, view, shown=count) for count in counts}

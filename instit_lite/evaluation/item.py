@@ -48,7 +48,8 @@ class BenchItem:
 
     `frames`: uint8 [F, 128, 128, 3] RGB, one for a picture; `timestamps`: 1-based, as `<t>` counts them; `answer`: a
     text, or the letter where `options` are given; `possible`: how many answers there are to choose from; `prior`: see
-    `chance.picture_prior`.
+    `chance.picture_prior`; `as_drawn`: in the permuted view, the answer that the drawn ids give (None where there is
+    none), while `answer` stays.
     """
 
     question_id: str
@@ -63,6 +64,7 @@ class BenchItem:
     timestamps: tuple[int, ...]
     possible: int
     prior: float | None = None
+    as_drawn: str | None = None
 
     @property
     def prompt(self) -> str:

@@ -5,6 +5,7 @@ A view shows the same scenes, questions and answers with other marks: what a mod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ VIEWS = {
 class Drawn:
     """A scene, the moments shown, their facts, and all that can be asked; `printed`: a picture with printed numbers."""
 
+    split: str
     scene: Scene
     clock: tuple[float, ...]
     facts: tuple[FrameFacts, ...]
@@ -60,14 +62,14 @@ def draw(split: str, seed: int, n_frames: int, knobs: Knobs | None = None) -> Dr
         clock = even_clock(n_frames)
         facts = scene_facts(scene, clock)
         asked = clip_questions(facts, [changes(a, b) for a, b in zip(facts, facts[1:])], rng)
-        return Drawn(scene, clock, tuple(facts), asked)
+        return Drawn(split, scene, clock, tuple(facts), asked)
     u = float(rng.uniform(0.05, 0.95))
     facts = frame_facts(scene, u)
     if split == "reading":
         picture, printed = print_numbers(render(scene, u, SIDE)[0], facts, np.random.default_rng([seed, 6]))
-        return Drawn(scene, (u,), (facts,), number_questions(printed), picture)
+        return Drawn(split, scene, (u,), (facts,), number_questions(printed), picture)
     ask = image_questions if split == "image" else general_questions
-    return Drawn(scene, (u,), (facts,), ask(facts, rng))
+    return Drawn(split, scene, (u,), (facts,), ask(facts, rng))
 
 
 def even_clock(n_frames: int) -> tuple[float, ...]:
@@ -76,7 +78,7 @@ def even_clock(n_frames: int) -> tuple[float, ...]:
 
 
 def show(drawn: Drawn, view: str = "marked", clock: Sequence[float] | None = None) -> np.ndarray:
-    """Render a scene with its marks: uint8 [F, 128, 128, 3]; `view` is one of `VIEWS`.
+    """Render a scene with its marks, if its split has any: uint8 [F, 128, 128, 3]; `view` is one of `VIEWS`.
 
     `clock` shows other moments than those that were asked about.
     """
@@ -84,7 +86,7 @@ def show(drawn: Drawn, view: str = "marked", clock: Sequence[float] | None = Non
         return drawn.printed[None]
     clock = drawn.clock if clock is None else clock
     frames = np.stack([render(drawn.scene, u, SIDE)[0] for u in clock])
-    if view == "bare":
+    if view == "bare" or drawn.split not in MARKED:
         return frames
     n = len(frames)
     clip = Clip(frames, np.asarray(clock), np.arange(n), n, 1.0, f"scene {drawn.scene.seed}")
@@ -100,6 +102,16 @@ def exchange(drawn: Drawn) -> dict[int, int]:
     """Drawn id by true id: each instance of the clip gets another one's; a single instance keeps its own."""
     order = np.random.default_rng([drawn.scene.seed, 7]).permutation(drawn.ids).tolist()
     return dict(zip(order, [*order[1:], *order[:1]]))
+
+
+def answer_as_drawn(question: Question, drawn: Drawn) -> str | None:
+    """The answer that the ids of the permuted view give, or None where the same is not asked of that instance."""
+    borne = exchange(drawn)
+    if question.kind in ("which", "who"):
+        return f"[{borne[int(question.answer[1:-1])]}]"
+    true = {after: before for before, after in borne.items()}
+    text = re.sub(r"\[(\d+)\]", lambda found: f"[{true[int(found[1])]}]", question.question)
+    return next((q.answer for q in drawn.questions if q.question == text), None)
 
 
 def renumbered(found: Sequence[sv.Detections], ids: dict[int, int]) -> list[sv.Detections]:

@@ -24,7 +24,7 @@ def base():
 
 @pytest.fixture(scope="module")
 def items():
-    return build_bench(replace(get_profile("smoke"), n_bench=9), mark=False)
+    return build_bench(replace(get_profile("smoke"), n_bench=9), view="bare")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,11 @@ def test_the_picture_reaches_the_model(base, items, answers):
 def test_an_answer_without_an_end_is_marked(base, items, answers):
     cut = answer_items(base, items, progress=False, max_new_tokens=1)
     assert all(text.endswith(UNFINISHED) == bool(whole) for text, whole in zip(cut, answers))
+
+
+def test_a_full_description_has_room(base):
+    longest = ", ".join(["small purple triangle"] * 4)
+    assert len(base.ids(longest)) < answer.MAX_NEW_TOKENS
 
 
 def test_padding_stands_left():

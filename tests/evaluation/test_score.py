@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instit_lite.evaluation.bench import BenchItem
+from instit_lite.evaluation.item import BenchItem
 from instit_lite.evaluation.score import (
     UNFINISHED,
     Verdict,

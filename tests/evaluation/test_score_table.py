@@ -1,12 +1,13 @@
 """The table says what the answers say, and is written whole."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from instit_lite.errors import InstitError, RecordError
-from instit_lite.evaluation.bench import BenchItem
+from instit_lite.evaluation.item import BenchItem
 from instit_lite.evaluation.report import format_table, save_result, score_rows, score_table
 
 
@@ -39,11 +40,18 @@ def test_rows_count_what_was_said():
 
 def test_the_table_fits_the_report_page(tmp_path):
     table = score_table(ITEMS, RUNS)
-    assert table["columns"][:6] == ["split", "format", "kind", "n", "clips", "chance"]
+    assert table["columns"][:7] == ["split", "format", "kind", "n", "clips", "chance", "prior"]
     assert table["columns"][-2:] == ["after SFT minus base", "unparsed (after SFT)"]
     path = save_result(table, tmp_path / "results" / "scores.json")
     assert json.loads(path.read_text(encoding="utf-8")) == table
     assert "after SFT" in format_table(table) and table["rows"][0][-2].startswith("+0.42")
+
+
+def test_the_prior_is_a_mean_over_items_or_nothing():
+    guessed = [replace(item, prior=0.5 + 0.5 * (item.kind == "shape")) for item in ITEMS]
+    rows = {(row.format, row.kind): row.prior for row in score_rows(guessed, RUNS)}
+    assert rows["open", "all"] == 0.75 and rows["open", "shape"] == 1.0
+    assert score_rows(ITEMS, RUNS)[0].prior is None and score_table(ITEMS, RUNS)["rows"][0][6] == "–"
 
 
 def test_without_a_pair_there_is_no_difference():
