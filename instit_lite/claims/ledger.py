@@ -182,30 +182,31 @@ def arm_rows(room: Room, claims: Iterable[Claim]) -> dict[str, dict]:
 
 
 def accuracy_rows(kept: Scores, claims: list[Claim]) -> list[dict]:
-    """Raw accuracies for figures, by arm, view, split, format and kind: one number per seed, baselines beside them."""
-    rows, based = [], set()
+    """Raw accuracies for figures, by arm, view, split, format and kind: a number per seed, and the baselines."""
+    rows: dict[tuple, dict] = {}
     for name, needs in needs_of(claims).items():
         for (view, split), formats in needs.items():
             arm = arm_named(name)
             facts, runs = kept.facts(arm, view, split), kept.seeds(arm, view, split)
             for format in sorted(formats) if facts is not None and runs is not None else ():
-                by_kind = defaultdict(list)
-                for key, f in facts.items():
-                    if f["format"] == format:
-                        by_kind["all"].append(key)
-                        by_kind[f["kind"]].append(key)
+                asked = {key: f for key, f in facts.items() if f["format"] == format}
                 where = {"view": view, "split": split, "format": format}
-                counts = {"n": {kind: len(keys) for kind, keys in by_kind.items()}}
-                means = {kind: rounded([np.mean([run[k] for k in keys]) for run in runs]) for kind, keys in by_kind.items()}
-                rows.append({"arm": name, **where, **counts, "kinds": means})
-                if tuple(where.values()) not in based:
-                    based.add(tuple(where.values()))
-                    rows += [
-                        {"arm": b, **where, **counts,
-                         "kinds": {k: rounded([np.mean([facts[i][b] for i in keys])]) for k, keys in by_kind.items()}}
-                        for b in BASELINES
-                    ]  # fmt: skip
-    return rows
+                rows[name, view, split, format] = {"arm": name, **where, **means_by_kind(asked, runs)}
+                for baseline in BASELINES:
+                    known = {key: f[baseline] for key, f in asked.items()}
+                    if None not in known.values():
+                        row = {"arm": baseline, **where, **means_by_kind(asked, [known])}
+                        rows.setdefault((baseline, view, split, format), row)
+    return list(rows.values())
+
+
+def means_by_kind(facts: dict[str, dict], runs: list[dict[str, float]]) -> dict:
+    """{"n": questions by kind, "kinds": accuracies by kind, one per run}; "all" is a kind."""
+    by_kind = {"all": list(facts)}
+    for key, f in facts.items():
+        by_kind.setdefault(f["kind"], []).append(key)
+    means = {kind: rounded(np.mean([run[key] for key in keys]) for run in runs) for kind, keys in by_kind.items()}
+    return {"n": {kind: len(keys) for kind, keys in by_kind.items()}, "kinds": means}
 
 
 def rounded(values: Iterable[float]) -> list[float]:

@@ -32,9 +32,9 @@ def table(ledger: dict) -> str:
     machine = ledger["machine"]
     where = machine["gpu"] or f"{machine['cores']} CPU cores"
     lines = [
-        f"Measured {ledger['date']} on {where}: {ledger['seeds']} seeds, {ledger['questions_per_split']} open questions "
-        "per split, differences in points of accuracy with 95 % intervals over questions, clips and seeds. OE open-ended, "
-        "MC multiple choice; a claim holds as far as its weakest part.",
+        f"Measured {ledger['date']} on {where}: {ledger['seeds']} seeds, {ledger['questions_per_split']} open "
+        "questions per split; differences in points of accuracy with 95 % intervals over clips and seeds. OE "
+        "open-ended, MC multiple choice; a claim holds as far as its weakest part.",
         "",
         "| | claim | the paper | here | verdict |",
         "|---|---|---|---|---|",
@@ -58,7 +58,8 @@ def with_block(text: str, new: str) -> str:
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise InstitError("the comments around the table of claims are missing", path=README, cure=f"add {BEGIN} {END}")
+        reason = "the comments around the table of claims are missing"
+        raise InstitError(reason, path=README, cure=f"add {BEGIN} and {END}")
     return f"{head}{BEGIN}\n{new}\n{END}{tail}"
 
 

@@ -1,7 +1,7 @@
 """Measure the claims. In: options. Out: the ledger, and the table of the README.
 
 Trains and answers what is missing, each job in a process of its own, as many at once as there are cores. Kill it and
-start it again: what is done is not done twice. A job that fails is named, the others go on, and the exit code says so.
+start it again: what is done is not done twice. A job that fails is named, the others go on, the exit code says so.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def plan(room: Room, claims: list[Claim]) -> tuple[list[list[Job]], dict[str, st
     ]  # fmt: skip
     data = {room.data_folder(arm, seed): (arm, seed) for arm, seed in left if arm.trains}
     data |= {room.data_folder(arm_named(j.name), 0): (arm_named(j.name), 0) for j in costs}
-    builds = [job_of(room, "data", *pair, 3.0) for folder, pair in data.items() if not (folder / "dataset.json").exists()]
+    missing = [pair for folder, pair in data.items() if not (folder / "dataset.json").exists()]
+    builds = [job_of(room, "data", *pair, 3.0) for pair in missing]
     arms = [job_of(room, "arm", arm, seed, minutes_of(room, arm, needs[arm.name])) for arm, seed in left]
     return [builds, sorted(arms, key=lambda job: -job.minutes), costs], out
 
@@ -110,7 +111,8 @@ def start(room: Room, job: Job, only: list[str] | None) -> subprocess.Popen:
 
 def last_line(path: Path) -> str:
     """The last words of a log; a progress bar's last state counts as a line."""
-    lines = path.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").split("\n") if path.exists() else []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    lines = text.replace("\r", "\n").split("\n")
     return next((line.strip()[-150:] for line in reversed(lines) if line.strip()), "nothing said yet")
 
 
@@ -123,9 +125,9 @@ def processes() -> int:
 
 
 def measure(room: Room, only: list[str] | None, jobs: int | None, say: Say = print) -> int:
-    """Run what is missing for the claims `only` (all: None), write the ledger, say the verdicts; return the exit code.
+    """Run what is missing for the claims `only` (None: all), write the ledger, say the verdicts, return the exit code.
 
-    The ledger of the build folder is written always, that of the repository and the README's table by a run of all.
+    The ledger in the build folder is written always; that of the repository, and the README's table, by a run of all.
     """
     claims = claims_named(only)
     phases, out = plan(room, claims)
@@ -158,11 +160,13 @@ def show(room: Room, only: list[str] | None, say: Say = print) -> int:
             arm, seeds = arm_named(name), room.seeds_of(arm_named(name))
             left = [seed for seed in seeds if not is_done(room, arm, seed, own)]
             minutes = len(left) * minutes_of(room, arm, own)
-            total |= {(name, seed): max(total.get((name, seed), 0), minutes / len(left)) for seed in left if name not in out}
+            for seed in left if name not in out else ():
+                total[name, seed] = max(total.get((name, seed), 0.0), minutes / len(left))
             state = f"skipped: {out[name]}" if name in out else f"{len(seeds) - len(left)}/{len(seeds)} there"
             views = ", ".join(sorted({view for view, _ in own}))
             say(f"      {name:<14}{state:<14}{f'{minutes:5.1f} min' if left and name not in out else '':<11}{views}")
-    say(f"arms shared, about {sum(total.values()):.0f} min on one core, {sum(total.values()) / processes():.0f} min here")
+    whole = sum(total.values())
+    say(f"arms are shared: about {whole:.0f} min on one core, {whole / processes():.0f} min here")
     return 0
 
 

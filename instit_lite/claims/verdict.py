@@ -1,6 +1,6 @@
 """Differences to verdicts. In: paired scores by seed and item, and what was expected. Out: an interval, a word.
 
-Two things make a difference uncertain: which questions were asked, and which seed was trained. Both are in the interval.
+Two things make a difference uncertain: which questions were asked and which seed was trained. Both are in it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Estimate:
 def difference(scores: np.ndarray, clips: Sequence[Hashable], level: float = LEVEL) -> Estimate:
     """Mean of paired differences [seeds, items], each from -1 to 1, with an interval; `clips` names each item's clip.
 
-    SE² = SE² of the seed-averaged items, clustered by clip as in `evaluation.statistics`, + the variance of the seeds'
-    means / number of seeds. The t quantile has Satterthwaite's degrees of freedom. Where nothing differs at all, the
+    SE² = SE² of the seed-averaged items, clustered by clip as in `evaluation.statistics`, + the variance of the
+    seeds' means / number of seeds. The t quantile has Satterthwaite's degrees of freedom. Where nothing differs at all, the
     interval is `clustered_interval`'s. One seed gives no seed part: the interval is then too narrow.
     """
     d = np.atleast_2d(np.asarray(scores, float))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import InstitError
@@ -29,8 +30,10 @@ HARD_SHARE = 0.5  # questions of a difficulty level, against `n_bench`
 
 @dataclass(frozen=True)
 class View:
-    """One way to show the bench. `show`: its own view. `blind`: the picture is left out. `as_drawn`: right is what the
-    drawn ids say. `curve`, `level`: harder scenes. `longer`: questions true of the whole clip, see `LONGER`.
+    """One way to show the bench.
+
+    `show`: its own view. `blind`: the picture is left out. `as_drawn`: right is what the drawn ids say. `curve`,
+    `level`: harder scenes. `longer`: questions true of the whole clip, see `LONGER`.
     """
 
     show: str = "marked"
@@ -71,17 +74,28 @@ def items_of(name: str, split: str, profile: Profile, frames: int | None = None)
     return items
 
 
-def facts_of(items: Sequence[BenchItem], profile: Profile) -> list[dict]:
-    """What scoring needs to know of each item: names, a fingerprint, and what no model gets right."""
-    usual = marks_of(items, majority_answers(items, profile, CLAIMS_BENCH))
-    rows = []
-    for item, majority in zip(items, usual):
-        scores = (item.chance, item.chance if item.prior is None else item.prior, majority)
+def facts_of(name: str, split: str, items: Sequence[BenchItem], profile: Profile) -> list[dict]:
+    """What scoring needs to know of each item of a view: names, a fingerprint, and what no model gets right.
+
+    `majority` is None where the questions are not those of the bench as it is.
+    """
+    view, rows = view_named(name), []
+    usual = {} if view.curve or view.longer or view.as_drawn else majority_of(split, profile)
+    for item in items:
+        scores = (item.chance, item.chance if item.prior is None else item.prior, usual.get(item.key))
         rows.append({
             "key": item.key, "item": fingerprint(item), "clip": item.clip_id, "kind": item.kind,
-            "format": item.format, **dict(zip(BASELINES, map(float, scores))),
+            "format": item.format, **dict(zip(BASELINES, scores)),
         })  # fmt: skip
     return rows
+
+
+@lru_cache
+def majority_of(split: str, profile: Profile) -> dict[str, float]:
+    """Score of the most usual answer by item key; the same in every view that asks the same."""
+    items = build_bench(profile, CLAIMS_BENCH, splits=(split,))
+    scores = marks_of(items, majority_answers(items, profile, CLAIMS_BENCH))
+    return {item.key: score for item, score in zip(items, scores)}
 
 
 def bench_version() -> str:

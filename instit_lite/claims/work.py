@@ -1,7 +1,7 @@
 """One job: build data, draw the bench, train and answer an arm, measure costs. In: a room, names. Out: files.
 
-`python -m instit_lite.claims.work PROFILE KIND NAME SEED [CLAIMS]` is a job in a process of its own, so that one that
-fails or is killed takes no other along. Every job goes on where it was killed.
+`python -m instit_lite.claims.work PROFILE KIND NAME SEED [CLAIMS]` is a job in a process of its own: one that fails
+or is killed takes no other along. Every job goes on where it was killed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import resource
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,10 +32,11 @@ from ..profiles import atomic_write_text
 from ..training.collator import Sample
 from ..training.recipe import GENERAL_SHARE, samples_of
 from ..training.resume import read_log
-from ..training.sft import LOG, run_sft
+from ..training.sft import LOG, SftResult, run_sft
 from .arms import Arm, arm_named, base_folders, missing_base
 from .room import (
-    Need, Room, claims_named, facts_version, identity, is_trained, needs_of, read_facts, read_json, room_of, scores_of,
+    Need, Room, claims_named, facts_version, identity, is_trained, needs_of, read_facts, read_json, room_of,
+    scores_of,
 )  # fmt: skip
 from .views import facts_of, items_of, view_named
 
@@ -49,7 +51,7 @@ def build_data(room: Room, arm: Arm, seed: int, say: Say = print) -> None:
 
 def keep_facts(room: Room, arm: Arm, need: Need, items: list[BenchItem]) -> None:
     """Keep what scoring needs to know of a view and split."""
-    found = {"version": facts_version(room), "items": facts_of(items, room.profile)}
+    found = {"version": facts_version(room), "items": facts_of(*need, items, room.profile)}
     atomic_write_text(room.facts_file(arm, *need), json.dumps(found) + "\n")
 
 
@@ -58,8 +60,7 @@ def arm_base(arm: Arm) -> Base:
     reason = missing_base(arm)
     if reason:
         raise InstitError(f"arm {arm.name!r} cannot run: {reason}", cure="run that command first")
-    base = load_base(str(base_folders()[arm.base][0]))
-    return prepared(base, arm)
+    return prepared(load_base(str(base_folders()[arm.base][0])), arm)
 
 
 def prepared(base: Base, arm: Arm) -> Base:
@@ -88,7 +89,9 @@ def trained(room: Room, arm: Arm, seed: int, say: Say = print) -> Base:
     return done.base
 
 
-def sft(room: Room, arm: Arm, base: Base, seed: int, out: Path, say: Say, general_only: bool = False):
+def sft(
+    room: Room, arm: Arm, base: Base, seed: int, out: Path, say: Say, general_only: bool = False
+) -> SftResult:
     """The recipe of `training.recipe` with what the arm changes."""
     data = load_dataset(room.data_folder(arm, seed))
     own = [] if general_only else [d for d in data.dialogues if d["group"] in arm.groups]
@@ -183,10 +186,18 @@ def work(room: Room, kind: str, name: str, seed: int, only: list[str] | None = N
         raise InstitError(f"there is no job {kind!r}", cure="choose data, arm or cost")
 
 
+def end_with_parent(parent: int) -> None:
+    """End this process when the one that started it is gone: two runs must not write the same files."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(3)
+
+
 def main(arguments: list[str]) -> int:
     """Run one job in this process, on one thread."""
     profile, kind, name, seed, *only = arguments
     torch.set_num_threads(1)
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     began = time.perf_counter()
 
     def say(line: str) -> None:

@@ -5,11 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import pytest
-import torch
 
 from instit_lite.claims import work as working
 from instit_lite.claims.arms import ARMS, base_folders
@@ -56,8 +54,7 @@ def test_every_claim_is_measured(ledger, name):
 
 
 def test_the_ledger_says_how_it_was_measured(ledger, room):
-    assert ledger["versions"]["torch"] == torch.__version__.split("+")[0] or ledger["versions"]["torch"]
-    assert ledger["machine"]["cores"] and ledger["arms"]["main"]["base_weights"]
+    assert ledger["versions"]["torch"] and ledger["machine"]["cores"] and ledger["arms"]["main"]["base_weights"]
     rows = {(r["arm"], r["view"], r["split"], r["format"]): r for r in ledger["accuracies"]}
     row = rows["main", "marked", "image", "open"]
     assert row["n"]["all"] == 8 and len(row["kinds"]["all"]) == 1 and ("prior", *list(row.values())[1:4]) in rows
@@ -105,14 +102,16 @@ def test_the_list_says_what_is_there(ledger, room):
     assert any("main" in line and "1/1 there" in line for line in said)
 
 
-def test_a_failed_arm_is_named(room, own_build, capsys):
-    """A job in a process of its own fails: the answer folder is a file."""
-    small = room_of("smoke", seeds=1)
-    (small.root / "base").parent.mkdir(parents=True, exist_ok=True)
+def test_a_failed_arm_is_named(own_build):
+    """A file stands where an arm's folder should be: that arm fails, the other one goes on, the exit code says so."""
+    small, said = room_of("smoke", seeds=1), []
     (small.root / "base").write_text("in the way")
-    said = []
-    assert measure(small, ["K9"[:1] + "1"], jobs=2, say=said.append) in (0, 1)
-    (small.root / "base").unlink()
+    try:
+        assert measure(small, ["C2"], jobs=2, say=said.append) == 1
+    finally:
+        (small.root / "base").unlink()
+    assert any(line.startswith("FAILED arm base") for line in said)
+    assert is_trained(small, ARMS["main"], 0) and any("done arm main" in line for line in said)
 
 
 def test_a_killed_worker_goes_on(own_build, monkeypatch):
