@@ -133,7 +133,7 @@ CLAIMS = (
           "Instance captions, then temporal differences, then video questions add; the image part costs nothing.",
           "image MC by line 0 to 4: 45.3, 58.9, 59.6, 60.1, 59.6; video MC: 31.3, 33.8, 36.9, 44.0, 43.7",
           "Table 7, Qwen2-1.5B",
-          "which questions the bench asks: line 3 trains on the same kinds; our image part asks too, the paper's does not",
+          "which questions the bench asks: line 3 trains on the same kinds; our image part asks too, theirs does not",
           (more("groups1", "general_only", "image"), more("groups2", "groups1", "video"),
            more("groups3", "groups2", "video"), *(no_less("main", "groups3", s, NOTHING) for s in MARKED))),
     Claim("C8", "pooling is cheap",

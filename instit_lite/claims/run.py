@@ -20,7 +20,7 @@ from .arms import Arm, arm_named
 from .declared import Claim
 from .ledger import format_ledger, ledger_of, repository_ledger, save_ledger
 from .readme_table import README, write_table
-from .room import REPEATS, Room, blocked, claims_named, cost_arms, is_done, minutes_of, needs_of, room_of
+from .room import REPEATS, SEEDS, Room, blocked, claims_named, cost_arms, is_done, minutes_of, needs_of, room_of
 
 HEARTBEAT = 60  # seconds between lines that say what is running
 MEMORY_GB = 2.0  # of one job in profile micro
@@ -125,9 +125,10 @@ def processes() -> int:
 
 
 def measure(room: Room, only: list[str] | None, jobs: int | None, say: Say = print) -> int:
-    """Run what is missing for the claims `only` (None: all), write the ledger, say the verdicts, return the exit code.
+    """Run what is missing for the claims `only` (None: all), write the ledger, say it, return the exit code.
 
-    The ledger in the build folder is written always; that of the repository, and the README's table, by a run of all.
+    The ledger in the build folder is written always; that of the repository, and the README's table, by a run of all
+    claims with three seeds or more.
     """
     claims = claims_named(only)
     phases, out = plan(room, claims)
@@ -141,7 +142,7 @@ def measure(room: Room, only: list[str] | None, jobs: int | None, say: Say = pri
             failed += run_jobs(room, phase, 1 if phase[0].kind == "cost" else at_once, only, say)
     ledger = ledger_of(room, claims)
     save_ledger(ledger, room.root / "ledger.json")
-    if only is None and room.profile.name != "smoke":
+    if only is None and room.profile.name != "smoke" and room.seeds >= SEEDS["micro"]:
         save_ledger(ledger, repository_ledger(room.profile.name))
         write_table(README)
     say(format_ledger(ledger))

@@ -35,8 +35,8 @@ def difference(scores: np.ndarray, clips: Sequence[Hashable], level: float = LEV
     """Mean of paired differences [seeds, items], each from -1 to 1, with an interval; `clips` names each item's clip.
 
     SE² = SE² of the seed-averaged items, clustered by clip as in `evaluation.statistics`, + the variance of the
-    seeds' means / number of seeds. The t quantile has Satterthwaite's degrees of freedom. Where nothing differs at all, the
-    interval is `clustered_interval`'s. One seed gives no seed part: the interval is then too narrow.
+    seeds' means / number of seeds. The t quantile has Satterthwaite's degrees of freedom. Where nothing differs at
+    all, the interval is `clustered_interval`'s. One seed gives no seed part: the interval is then too narrow.
     """
     d = np.atleast_2d(np.asarray(scores, float))
     n_seeds, n = d.shape

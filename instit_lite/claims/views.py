@@ -98,6 +98,7 @@ def majority_of(split: str, profile: Profile) -> dict[str, float]:
     return {item.key: score for item, score in zip(items, scores)}
 
 
+@lru_cache
 def bench_version() -> str:
     """A hash of the code that draws the bench: facts drawn by other code are drawn again."""
     package = Path(bench.__file__).parents[1]
