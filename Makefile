@@ -17,7 +17,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab bench pretrain edit normalise clean
+.PHONY: help setup demo test notebooks report lab bench pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,9 @@ bench: $(STAMP) ## measure speed and placement; prints tables
 
 pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 	@$(PY) -m instit_lite.training.pretrain
+
+claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6 for one, ARGS=--list to look
+	@$(PY) -m instit_lite.claims --profile $(PROFILE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 edit: $(STAMP) ## edit notebook NB=03 as text in $EDITOR and write it back
 	@notebook=$$(ls notebooks/$(NB)_*.ipynb 2>/dev/null); \

@@ -1,6 +1,6 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | train | evaluate`; each command says what it wrote and where.
+`instit-lite doctor | annotate | build | train | evaluate | claims`; each command says what it wrote and where.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .claims.options import add_options
 from .errors import InstitError
 from .profiles import PROFILES, build_dir, get_profile
 
@@ -73,6 +74,13 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def claims(args: argparse.Namespace) -> int:
+    """Measure the paper's claims: train and answer what is missing, write the ledger."""
+    from .claims.run import main as measure
+
+    return measure(args)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line, so that tests can parse without running."""
     top = argparse.ArgumentParser(prog="instit-lite", description=__doc__.split("\n")[0])
@@ -95,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
     scoring = add("evaluate", evaluate)
     scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    add_options(add("claims", claims, profile=False))
     return top
 
 

@@ -17,7 +17,7 @@ from transformers import GenerationConfig
 
 from ..model.load import Base
 from ..model.tokenizer import tidy
-from ..model.visual import encode_frames, mm_outputs
+from ..model.visual import encode_frames, mm_outputs, pools
 from ..training.collator import prompt_ids
 from .item import BenchItem
 from .score import UNFINISHED
@@ -89,7 +89,7 @@ def visual_outputs(base: Base, items: list[BenchItem]) -> dict:
     """Visual tokens of like items: whole grids for images, pooled ones for videos."""
     video, weight = items[0].split == "video", base.model.get_input_embeddings().weight
     pixels = base.pixels(np.concatenate([item.frames for item in items])).to(weight.device, weight.dtype)
-    tokens = encode_frames(base.model, pixels, pooled=video)  # [items * F, n, d]
+    tokens = encode_frames(base.model, pixels, pooled=pools(base.model, items[0].split))  # [items * F, n, d]
     if video:
         return mm_outputs(videos=list(tokens.split([len(item.frames) for item in items])))
     return mm_outputs(images=list(tokens))

@@ -54,6 +54,14 @@ def pool_grid(tokens: torch.Tensor, stride: int = 2) -> torch.Tensor:
     return grid.permute(0, 2, 3, 1).reshape(n_frames, small * small, width)
 
 
+def pools(model: nn.Module, kind: str) -> bool:
+    """Tell whether frames of a sample of `kind` are pooled: a video's are, unless the model's config says otherwise.
+
+    `config.pool_video = False` is for measuring what pooling costs and saves.
+    """
+    return kind == "video" and getattr(model.config, "pool_video", True)
+
+
 def tokens_per_frame(model: nn.Module, pooled: bool) -> int:
     """Visual tokens that one frame costs in the context."""
     vision = model.config.vision_config

@@ -16,7 +16,7 @@ import torch
 
 from ..errors import PreflightError
 from ..model.load import Base
-from ..model.visual import tokens_per_frame
+from ..model.visual import pools, tokens_per_frame
 from .packing import (
     Branch,
     Packed,
@@ -67,7 +67,7 @@ def visual_ids(base: Base, kind: str, n_frames: int) -> list[int]:
         return []
     config = base.model.config
     placeholder = config.video_token_id if kind == "video" else config.image_token_id
-    return [placeholder] * (n_frames * tokens_per_frame(base.model, pooled=kind == "video"))
+    return [placeholder] * (n_frames * tokens_per_frame(base.model, pooled=pools(base.model, kind)))
 
 
 def prefix_ids(base: Base, kind: str, n_frames: int, context: str = "") -> list[int]:

@@ -16,7 +16,7 @@ from torch import nn
 from ..errors import PreflightError
 from ..model.nf4 import count_linears
 from ..model.qlora import frozen_layers
-from ..model.visual import encode_frames, inner_model, tokens_per_frame
+from ..model.visual import encode_frames, inner_model, pools, tokens_per_frame
 from .collator import Encoded, Sample, batch_of
 from .packing import IGNORE
 
@@ -71,7 +71,7 @@ def check_batch(model: nn.Module, batch: dict) -> None:
         raise PreflightError("a label crosses branches", cure=cure)
     for kind, placeholder in placeholders.items():
         pixels = batch.get(f"{kind}_pixels")
-        per_frame = tokens_per_frame(model, pooled=kind == "video")
+        per_frame = tokens_per_frame(model, pooled=pools(model, kind))
         features = 0 if pixels is None else len(pixels) * per_frame
         tokens = int((ids == placeholder).sum())
         if tokens != features:

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ..model.adapter import load_weights, save_adapter
-from ..model.visual import encode_frames, inner_model, mm_outputs
+from ..model.visual import encode_frames, inner_model, mm_outputs, pools
 from .packing import IGNORE, PADDING
 
 
@@ -26,7 +26,7 @@ def visual_features(model: nn.Module, batch: dict) -> dict:
     if batch.get("image_pixels") is not None:
         images = list(encode_frames(model, batch["image_pixels"], pooled=False))
     if batch.get("video_pixels") is not None:
-        videos = [encode_frames(model, batch["video_pixels"], pooled=True)]
+        videos = [encode_frames(model, batch["video_pixels"], pooled=pools(model, "video"))]
     return mm_outputs(images, videos)
 
 

@@ -1,0 +1,72 @@
+"""The README's table of claims. In: the ledger in the repository. Out: the block between two comments of the README.
+
+`python -m instit_lite.claims.readme_table` writes it; nobody edits it by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ..errors import InstitError
+from ..profiles import atomic_write_text, repo_root
+from .ledger import repository_ledger
+
+README = repo_root() / "README.md"
+BEGIN, END = "<!-- claims: begin (written by `make claims`) -->", "<!-- claims: end -->"
+PENDING = "Not measured yet in this version: run `make claims`."
+
+
+def cell(part: dict) -> str:
+    """What was measured of one comparison."""
+    where = part.get("what") or f"{part['split']} {'OE' if part['format'] == 'open' else 'MC'}"
+    if "ratio" in part:
+        return f"{where} × {part['ratio'][0]:.2f} [{part['ratio'][1]:.2f}, {part['ratio'][2]:.2f}]"
+    if "difference" not in part:
+        return f"{where}: –"
+    return "{}: {} {:+.1f} [{:+.1f}, {:+.1f}]".format(where, part["says"], *(100 * v for v in part["difference"]))
+
+
+def table(ledger: dict) -> str:
+    """The ledger as a Markdown table with a line on how it was measured."""
+    machine = ledger["machine"]
+    where = machine["gpu"] or f"{machine['cores']} CPU cores"
+    lines = [
+        f"Measured {ledger['date']} on {where}: {ledger['seeds']} seeds, {ledger['questions_per_split']} open "
+        "questions per split; differences in points of accuracy with 95 % intervals over clips and seeds. OE "
+        "open-ended, MC multiple choice; a claim holds as far as its weakest part.",
+        "",
+        "| | claim | the paper | here | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for claim in ledger["claims"]:
+        here = "<br>".join(cell(part) for part in claim["parts"])
+        paper = f"{claim['paper']['figure']} ({claim['paper']['where']})"
+        row = [claim["id"], claim["statement"], paper, here, f"**{claim['verdict']}**"]
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
+    return "\n".join(lines)
+
+
+def block() -> str:
+    """What stands between the two comments: the table of profile micro, or that there is none yet."""
+    path = repository_ledger("micro")
+    return table(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else PENDING
+
+
+def with_block(text: str, new: str) -> str:
+    """The README with another block; raises `InstitError` where its comments are missing."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        reason = "the comments around the table of claims are missing"
+        raise InstitError(reason, path=README, cure=f"add {BEGIN} and {END}")
+    return f"{head}{BEGIN}\n{new}\n{END}{tail}"
+
+
+def write_table(path: Path = README) -> None:
+    """Write the block of the README anew."""
+    atomic_write_text(path, with_block(path.read_text(encoding="utf-8"), block()))
+
+
+if __name__ == "__main__":
+    write_table()
