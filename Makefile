@@ -13,6 +13,7 @@ FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 RUNNER := $(PY) -m instit_lite.classroom.runner
 NORMALISE := $(PY) -m instit_lite.classroom.normalise
 PROFILE ?= micro
+SIZE ?= small
 NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
@@ -21,7 +22,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), PYTHON=python3.12"
+	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), SIZE=small|large (pretrain), PYTHON=python3.12"
 
 setup: $(STAMP) ## create .venv and install the pinned tree (the other commands do it by themselves)
 
@@ -77,7 +78,7 @@ bench: $(STAMP) ## measure speed and placement; prints tables
 	@$(PY) benchmarks/run.py
 
 pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
-	@$(PY) -m instit_lite.training.pretrain
+	@$(PY) -m instit_lite.training.pretrain --size $(SIZE)
 
 claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6 for one, ARGS=--list to look
 	@$(PY) -m instit_lite.claims --profile $(PROFILE) $(if $(ONLY),--only $(ONLY)) $(ARGS)

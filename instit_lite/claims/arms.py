@@ -72,7 +72,7 @@ def base_folders() -> dict[str, tuple[str | Path, str]]:
     return {
         "micro": ("micro", "make pretrain"),
         "large": (pretrain / "large" / "out", "make pretrain SIZE=large"),
-        "earlier": (pretrain / "micro" / "before_last", "make pretrain"),
+        "earlier": (pretrain / "small" / "earlier", "make pretrain"),
     }
 
 

@@ -30,7 +30,7 @@ from ..model.templates import TEMPLATES
 from ..model.visual import inner_model, tokens_per_frame
 from ..profiles import atomic_write_text
 from ..training.collator import Sample
-from ..training.recipe import GENERAL_SHARE, samples_of
+from ..training.recipe import samples_of
 from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
 from .arms import Arm, arm_named, base_folders, missing_base
@@ -95,8 +95,8 @@ def sft(
     """The recipe of `training.recipe` with what the arm changes."""
     data = load_dataset(room.data_folder(arm, seed))
     own = [] if general_only else [d for d in data.dialogues if d["group"] in arm.groups]
-    samples = samples_of(base, own, data.general, data.folder, seed, GENERAL_SHARE if own else 1.0)
     steps = max(1, round((arm.general_first if general_only else arm.steps) * room.profile.sft_steps))
+    samples = samples_of(base, own, data.general, data.folder, steps * room.profile.sft_batch, seed)
     return run_sft(base, samples, room.profile, out, seed=seed, steps=steps, say=say, **changes_of(arm, base))
 
 
@@ -149,8 +149,8 @@ def measure_cost(room: Room, arm: Arm, repeat: int, say: Say = print) -> None:
     before = peak_mb()
     data = load_dataset(room.data_folder(arm, 0))
     clips = [d for d in data.dialogues if d["kind"] in ("video_caption", "video_qa")]
-    samples = samples_of(base, clips, [], data.folder, 0, share=0.0)
     steps = min(COST_STEPS, max(3, room.profile.sft_steps))
+    samples = samples_of(base, clips, [], data.folder, steps * room.profile.sft_batch, 0)
     with TemporaryDirectory(prefix="costs-") as scratch:
         run_sft(base, samples, room.profile, scratch, steps=steps, say=say, **changes_of(arm, base))
         rows = read_log(Path(scratch) / LOG)
