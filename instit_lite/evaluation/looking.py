@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..errors import InstitError
+from ..marks.draw import draw_marks
 from ..marks.placement import Anchor
 from ..model.load import Base
 from ..model.visual import encode_frames, inner_model
 from .answer import tokens_of, visual_outputs
 from .asking import as_item
+from .pictures import Drawn, instances, show
 
 
 @torch.inference_mode()
@@ -97,7 +99,16 @@ def square(rows: torch.Tensor) -> torch.Tensor:
     return rows.reshape(len(rows), side, side)
 
 
+def region_of(drawn: Drawn, mark_id: int) -> np.ndarray:
+    """The pixels of an instance and of its mark's box on a marked picture, bool [H, W]."""
+    bare = show(drawn, "bare")
+    found = instances(drawn, bare)[0]
+    region = found.mask[found.tracker_id == mark_id][0].copy()
+    region[draw_marks(bare[0], found, "micro")[1][mark_id].window] = True
+    return region
+
+
 def share_on(weights: torch.Tensor, mask: np.ndarray) -> torch.Tensor:
-    """Which share of `weights` [..., g, g] lies on an instance, bool [H, W]; a half covered patch counts half."""
+    """Which share of `weights` [..., g, g] lies on a region, bool [H, W]; a half covered patch counts half."""
     cover = F.adaptive_avg_pool2d(torch.tensor(mask, dtype=weights.dtype)[None], weights.shape[-2:])[0]
     return (weights * cover).sum((-2, -1)) / weights.sum((-2, -1))

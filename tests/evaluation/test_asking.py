@@ -124,6 +124,15 @@ def test_attention_through_an_adapter():
     assert looking.attention_on(tuned, show(p)[0], "what is [1]?").shape[1:] == (8, 8)
 
 
+def test_a_region_is_an_instance_with_its_mark(pictures):
+    p = pictures[0]
+    bare, marked = show(p, "bare")[0], show(p)[0]
+    regions = [looking.region_of(p, mark_id) for mark_id in p.ids]
+    assert not (marked != bare)[~np.any(regions, axis=0)].any()
+    masks = instances(p, bare[None])[0].mask
+    assert all((region & mask).sum() == mask.sum() for region, mask in zip(regions, masks))
+
+
 def test_the_share_on_an_instance():
     weights = torch.zeros(2, 4, 4)
     weights[0, 0, 0], weights[1] = 1, 1 / 16
