@@ -1,8 +1,8 @@
 """Ask and move. In: a base, frames, a question; or a drawn scene and two mark ids. Out: an answer; the same scene
 with the two marks exchanged, and what became of the answer.
 
-Exchanging two ids changes nothing but two digits. A model that reads marks must then answer about another instance; one
-that guesses from what pictures usually show has no reason to.
+Exchanging two ids changes nothing but two digits. A model that reads marks must then answer about another instance;
+one that guesses from what pictures usually show has no reason to.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ def patch_of(anchor: Anchor, side: int, grid: int) -> tuple[int, int]:
     return y * grid // side, x * grid // side
 
 
-def under_mark(base: Base, frame: np.ndarray, anchor: Anchor, words: Sequence[str], *, pooled: bool) -> dict[str, float]:
+def under_mark(
+    base: Base, frame: np.ndarray, anchor: Anchor, words: Sequence[str], *, pooled: bool
+) -> dict[str, float]:
     """Similarity of the visual token under a mark's centre with each word."""
     near = word_similarity(base, frame, words, pooled=pooled)
     row, column = patch_of(anchor, len(frame), near.shape[-1])

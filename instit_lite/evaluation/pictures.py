@@ -97,7 +97,7 @@ def show(drawn: Drawn, view: str = "marked", clock: Sequence[float] | None = Non
 
 
 def instances(drawn: Drawn, frames: np.ndarray, clock: Sequence[float] | None = None) -> list[sv.Detections]:
-    """The visible instances of each rendered frame, uint8 [F, H, W, 3], under their mark ids; `clock` as for `show`."""
+    """The visible instances of each frame, uint8 [F, H, W, 3], under their mark ids; `clock` as for `show`."""
     n, clock = len(frames), drawn.clock if clock is None else clock
     clip = Clip(frames, np.asarray(clock), np.arange(n), n, 1.0, f"scene {drawn.scene.seed}")
     return from_scene(drawn.scene, clip, clock)
