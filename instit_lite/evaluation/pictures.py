@@ -88,14 +88,19 @@ def show(drawn: Drawn, view: str = "marked", clock: Sequence[float] | None = Non
     frames = np.stack([render(drawn.scene, u, SIDE)[0] for u in clock])
     if view == "bare" or drawn.split not in MARKED:
         return frames
-    n = len(frames)
-    clip = Clip(frames, np.asarray(clock), np.arange(n), n, 1.0, f"scene {drawn.scene.seed}")
-    found, only = from_scene(drawn.scene, clip, clock), None
+    found, only = instances(drawn, frames, clock), None
     if view == "permuted":
         found = renumbered(found, exchange(drawn))
     if view == "first_frame":
         only = first_seen(found)
     return mark_clip(frames, found, "micro_dark" if view == "other_style" else "micro", only)
+
+
+def instances(drawn: Drawn, frames: np.ndarray, clock: Sequence[float] | None = None) -> list[sv.Detections]:
+    """The visible instances of each frame, uint8 [F, H, W, 3], under their mark ids; `clock` as for `show`."""
+    n, clock = len(frames), drawn.clock if clock is None else clock
+    clip = Clip(frames, np.asarray(clock), np.arange(n), n, 1.0, f"scene {drawn.scene.seed}")
+    return from_scene(drawn.scene, clip, clock)
 
 
 def exchange(drawn: Drawn) -> dict[int, int]:
