@@ -55,6 +55,7 @@ PHASES = (
     Phase("settle", 1400, 1.5e-3, 2 * 10**8, 256, 0.08, 0.25, both=True, pooled_share=0.3, options_share=0.08),
     Phase("find", 300, 1.5e-3, 4 * 10**8, 256, 0.0, 0.0, both=False, find_share=1.0),
     Phase("join", 400, 1.5e-3, 5 * 10**8, 256, 0.08, 0.25, both=True, find_share=0.3, pooled_share=0.3, options_share=0.05),
+    Phase("polish", 1600, 1.5e-3, 8 * 10**8, 256, 0.05, 0.3, both=True, find_share=0.08, pooled_share=0.2, options_share=0.04),
 )  # fmt: skip
 POOLS = (
     list(COLOURS), list(SHAPES), list(PLACES), list(WAYS), [str(n) for n in range(1, 10)],

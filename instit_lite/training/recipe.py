@@ -1,7 +1,7 @@
 """From a built dataset to samples, and the whole SFT on it. In: dialogues and a folder. Out: samples, an adapter.
 
-The paper's continuous SFT mixes INST-IT dialogues with general data and trains on images and videos jointly. What
-asks about the same picture or clip becomes branches of one prefix.
+The paper's continuous SFT mixes INST-IT dialogues with general data and trains on images and videos jointly. The turns
+of a dialogue become branches of one prefix.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from .collator import Sample
 from .sft import SftResult, run_sft
 
 ROOM = 110  # question and answer tokens of one sample: more are spread over several samples
-# Of the samples, by what is shown. Ours: the paper's counts do not add up, and taken by number of dialogues the
-# frames and pairs of a clip would be nine of ten.
-SHARES = {"image": 0.37, "video": 0.35, "general": 0.18, "frame": 0.05, "pair": 0.05}
-SHOWN = {
-    "general": "general", "frame": "frame", "temporal_change": "pair", "video_caption": "video", "video_qa": "video",
-    "image": "image", "image_qa": "image",
+# Shares of the samples by kind of dialogue. Ours: the paper's counts do not add up, and by number of dialogues the
+# frames and changes of clips would be half of all.
+SHARES = {
+    "general": 0.16, "image_qa": 0.34, "image": 0.04, "video_qa": 0.36, "video_caption": 0.04, "frame": 0.03,
+    "temporal_change": 0.03,
 }  # fmt: skip
+VIDEO = ("video_qa", "video_caption")  # shown pooled, as clips; two frames of a change are two pictures
 
 
 Turns = list[tuple[str, str]]
-Part = tuple[str, tuple[str, ...], Turns]  # what is shown, the paths of its pictures, questions and answers
+Part = tuple[str, tuple[str, ...], Turns]  # kind of dialogue, paths of its pictures, questions and answers
 
 
 class DialogueSamples(Sequence):
@@ -44,17 +44,16 @@ class DialogueSamples(Sequence):
         return len(self.parts)
 
     def __getitem__(self, index: int) -> Sample:
-        shown, paths, turns = self.parts[index]
+        kind, paths, turns = self.parts[index]
         frames = np.stack([read_image(self.root / path) for path in paths]) if paths else None
-        return Sample(frames, "text" if frames is None else "video" if shown == "video" else "image", turns)
+        return Sample(frames, "text" if frames is None else "video" if kind in VIDEO else "image", turns)
 
 
 def parts_of(base: Base, dialogues: Sequence[Dialogue], room: int = ROOM) -> list[Part]:
-    """Gather what is asked about the same picture or clip, in parts of at most `room` tokens."""
-    turns: dict[tuple, Turns] = defaultdict(list)
-    for dialogue in dialogues:
-        turns[SHOWN[dialogue["kind"]], tuple(dialogue["image"])] += turns_of(dialogue)
-    return [(*visual, part) for visual, asked in turns.items() for part in split_turns(base, asked, room)]
+    """Divide dialogues into parts of at most `room` tokens, each with its pictures."""
+    return [
+        (d["kind"], tuple(d["image"]), part) for d in dialogues for part in split_turns(base, turns_of(d), room)
+    ]
 
 
 def draw_parts(parts: Sequence[Part], n: int, seed: int) -> list[Part]:
@@ -63,10 +62,10 @@ def draw_parts(parts: Sequence[Part], n: int, seed: int) -> list[Part]:
     own: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         own[part[0]].append(part)
-    total = sum(SHARES[shown] for shown in own)
+    total = sum(SHARES[kind] for kind in own)
     drawn: list[Part] = []
-    for shown, found in own.items():
-        count = max(1, round(n * SHARES[shown] / total))
+    for kind, found in own.items():
+        count = max(1, round(n * SHARES[kind] / total))
         rounds = [rng.permutation(len(found)) for _ in range(-(-count // len(found)))]
         drawn += [found[i] for i in np.concatenate(rounds)[:count]]
     return [drawn[i] for i in rng.permutation(len(drawn))]
