@@ -25,6 +25,7 @@ SIDES = {  # from the base to the full recipe, with the controls between them
     "main@blind": "SFT, blind", "main@bare": "SFT, marks removed", "main@permuted": "SFT, ids permuted",
     "main@first_frame": "SFT, first frame marked", "main@other_style": "SFT, other mark style", "main": "SFT",
 }  # fmt: skip
+UNKNOWN = "not measured yet"
 LOOK = {"image": (PALETTE["blue"], "o", "-"), "video": (PALETTE["orange"], "s", "--")}
 AFTER, BEFORE, GUESS = (PALETTE["blue"], "o", "-"), (PALETTE["amber"], "s", "--"), (PALETTE["black"], "", ":")
 
@@ -46,7 +47,8 @@ def line(axis: Axes, found: list[np.ndarray | None], look: tuple, label: str) ->
             axis.plot([x] * len(values), values, ".", color=colour, markersize=4, linestyle="none", alpha=0.7)
     means = [values.mean() for _, values in known]
     axis.plot([x for x, _ in known], means, marker=marker, color=colour, linestyle=dash, label=label)
-    return f"{label} {', '.join(f'{mean:.0f}' for mean in means) or 'not measured'}"
+    said = ", ".join("–" if values is None else f"{values.mean():.0f}" for values in found)
+    return f"{label} {said if known else 'not measured'}"
 
 
 def data_lines(ledger: dict) -> Drawn:
@@ -84,7 +86,7 @@ def difficulty_curves(ledger: dict) -> Drawn:
         said.append(f"{curve}: {', '.join(lines)}")
         axis.set_title(curve, loc="left")
         axis.set_xticks(range(len(names)), names, fontsize=8, rotation=25, ha="right")
-    if all("not measured" in text for text in said):
+    if hardest_curve(ledger) == UNKNOWN:
         plt.close(fig)
         return nothing("claim C11")
     axes[0].set(ylim=(0, 100), ylabel="accuracy in %, image, open-ended")
@@ -99,7 +101,7 @@ def hardest_curve(ledger: dict) -> str:
         ends = [accuracies(ledger, f"main@{curve}-{i}", "image") for i in (0, len(LEVELS[curve]) - 1)]
         if ends[0] is not None and ends[1] is not None:
             loss[curve] = ends[0].mean() - ends[1].mean()
-    return max(loss, key=loss.get) if loss else "not measured yet"
+    return max(loss, key=loss.get) if loss else UNKNOWN
 
 
 def cost_bars(ledger: dict) -> Drawn:
@@ -118,7 +120,7 @@ def cost_bars(ledger: dict) -> Drawn:
         axis.barh(y, mean, 0.55, color=PALETTE["sky"], edgecolor=PALETTE["blue"], hatch="//")
         axis.plot([low, high], [y, y], color="black", linestyle="-", linewidth=1.5)
         text = f"{part['cost'][0]:.3g}{unit} instead of {part['cost'][1]:.3g}{unit}"
-        axis.text(max(mean, high) + 2, y, text, va="center", fontsize=10)
+        axis.text(max(mean, high, 100) + 2, y, text, va="center", fontsize=10)
         said.append(f"{what}: {text}, {mean:.0f} %")
     axis.axvline(100, color="black", linestyle="--", linewidth=1)
     axis.set_yticks(range(len(found)), [units[p["what"]][0] for p in found])

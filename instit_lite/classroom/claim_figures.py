@@ -116,7 +116,7 @@ def parts(ledger: dict, name: str, by_kind: bool = False) -> Drawn:
     fig, axis = plt.subplots(figsize=(9, 1.5 + 0.3 * len(rows)))
     draw_rows(axis, rows)
     axis.set_title(f"{name} {claim['title']}: {claim['verdict']}", loc="left")
-    said = "; ".join(f"{name_of(p)}: {cell(p)}, {p['verdict']}" for p in claim["parts"])
+    said = "; ".join(f"{cell(p)}, {p['verdict']}" for p in claim["parts"])
     return fig, f"Forest plot of claim {name} with 95 % intervals. {said}."
 
 
