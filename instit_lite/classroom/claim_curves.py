@@ -1,4 +1,4 @@
-"""Accuracies behind the claims as pictures. In: a ledger of `claims.ledger`, whole or in part. Out: see `claim_figures`.
+"""Accuracies behind the claims as pictures. In: a ledger, whole or in part. Out: as of `claim_figures`.
 
 Small dots are single trainings, lines and large markers their means; accuracies in %.
 """
@@ -25,13 +25,12 @@ SIDES = {  # from the base to the full recipe, with the controls between them
     "main@blind": "SFT, blind", "main@bare": "SFT, marks removed", "main@permuted": "SFT, ids permuted",
     "main@first_frame": "SFT, first frame marked", "main@other_style": "SFT, other mark style", "main": "SFT",
 }  # fmt: skip
-UNKNOWN = "not measured yet"
 LOOK = {"image": (PALETTE["blue"], "o", "-"), "video": (PALETTE["orange"], "s", "--")}
 AFTER, BEFORE, GUESS = (PALETTE["blue"], "o", "-"), (PALETTE["amber"], "s", "--"), (PALETTE["black"], "", ":")
 
 
 def accuracies(ledger: dict, side: str, split: str, format: str = "open") -> np.ndarray | None:
-    """Accuracy of "arm@view" (or of a baseline) on all questions of a split, one per seed; None where not measured."""
+    """Accuracy of "arm@view" (or of a baseline) on a split, one per seed; None where not measured."""
     arm, _, view = side.partition("@")
     wanted = (arm, view or "marked", split, format)
     found = [row for row in ledger["accuracies"] if (row["arm"], row["view"], row["split"], row["format"]) == wanted]
@@ -71,7 +70,7 @@ def data_lines(ledger: dict) -> Drawn:
         axis.set_title(title, loc="left")
         axis.set_xticks(range(len(LINES)), LINES.values(), fontsize=8)
         axis.legend(ncol=2, fontsize=9)
-    return fig, f"Two line charts of accuracy by lines 0 to 4 of Table 7. Here: {'; '.join(said)}. Beside it the paper's."
+    return fig, f"Two line charts of accuracy by lines 0 to 4 of Table 7. Here: {'; '.join(said)}. Beside: the paper."
 
 
 def difficulty_curves(ledger: dict) -> Drawn:
@@ -86,7 +85,7 @@ def difficulty_curves(ledger: dict) -> Drawn:
         said.append(f"{curve}: {', '.join(lines)}")
         axis.set_title(curve, loc="left")
         axis.set_xticks(range(len(names)), names, fontsize=8, rotation=25, ha="right")
-    if hardest_curve(ledger) == UNKNOWN:
+    if hardest_curve(ledger) is None:
         plt.close(fig)
         return nothing("claim C11")
     axes[0].set(ylim=(0, 100), ylabel="accuracy in %, image, open-ended")
@@ -94,14 +93,14 @@ def difficulty_curves(ledger: dict) -> Drawn:
     return fig, f"Four line charts of image accuracy by difficulty, from easy to hard. {'; '.join(said)}."
 
 
-def hardest_curve(ledger: dict) -> str:
-    """The curve on which the trained model loses most from its first level to its last."""
+def hardest_curve(ledger: dict) -> str | None:
+    """The curve on which the trained model loses most from its first level to its last, if measured."""
     loss = {}
     for curve in CURVES:
         ends = [accuracies(ledger, f"main@{curve}-{i}", "image") for i in (0, len(LEVELS[curve]) - 1)]
         if ends[0] is not None and ends[1] is not None:
             loss[curve] = ends[0].mean() - ends[1].mean()
-    return max(loss, key=loss.get) if loss else UNKNOWN
+    return max(loss, key=loss.get) if loss else None
 
 
 def cost_bars(ledger: dict) -> Drawn:
@@ -131,11 +130,13 @@ def cost_bars(ledger: dict) -> Drawn:
 
 def before_after(ledger: dict) -> Drawn:
     """Base, full recipe and controls on marked images and clips, open-ended, beside a guess without marks."""
+    measured = {split: {name: accuracies(ledger, side, split) for side, name in SIDES.items()} for split in LOOK}
+    if all(values is None for found in measured.values() for values in found.values()):
+        return nothing("base, recipe and controls")
     fig, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
     said = []
-    for axis, split in zip(axes, LOOK):
+    for axis, (split, found) in zip(axes, measured.items()):
         colour, marker, _ = LOOK[split]
-        found = {label: accuracies(ledger, side, split) for side, label in SIDES.items()}
         for y, values in enumerate(found.values()):
             if values is None:
                 axis.text(50, y, "not measured", ha="center", va="center", fontsize=9, color=PALETTE["grey"])
@@ -153,7 +154,7 @@ def before_after(ledger: dict) -> Drawn:
         axis.set_yticks(range(len(SIDES)), SIDES.values())
         axis.grid(True, axis="x")
         known = ", ".join(f"{label} {v.mean():.0f}" for label, v in found.items() if v is not None)
-        said.append(f"{split}: {known or 'nothing measured'}")
+        said.append(f"{split}: {known or 'not measured'}")
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         fig.legend(handles, labels, loc="outside upper right", ncol=2)

@@ -1,4 +1,4 @@
-"""The claims as pictures. In: a ledger of `claims.ledger`, whole or in part. Out: figures with their alt texts, a table.
+"""The claims as pictures. In: a ledger, whole or in part. Out: figures with their alt texts, a table.
 
 Every function returns (figure, alt text). What was not measured is left out and named; where nothing is left, the
 figure says so. A verdict has a colour and a shape of its own.
@@ -58,7 +58,7 @@ def nothing(what: str) -> Drawn:
     fig, axis = plt.subplots(figsize=(7, 0.7))
     axis.axis("off")
     axis.text(0, 0.5, f"Not measured yet: {what}.", fontsize=11)
-    return fig, f"A line of text instead of a figure: {what} was not measured yet."
+    return fig, f"A line of text instead of a figure. Not measured yet: {what}."
 
 
 def draw_rows(axis: Axes, rows: list[tuple[str, dict]]) -> None:
@@ -77,7 +77,8 @@ def draw_rows(axis: Axes, rows: list[tuple[str, dict]]) -> None:
         axis.plot(one[1:], [y, y], color=colour, linestyle="-", linewidth=1.8, marker="")
         axis.plot(one[0], y, marker=marker, color=colour, fillstyle=fill, markerfacecoloralt="white", markersize=8)
     axis.axvline(0, color="black", linewidth=0.8, linestyle="-")
-    axis.set(xlim=(-reach, reach), ylim=(len(rows) - 0.4, -0.6), xlabel="difference in points (of costs: change in %)")
+    axis.set(xlim=(-reach, reach), ylim=(len(rows) - 0.4, -0.6))
+    axis.set_xlabel("difference in points (of costs: change in %)")
     axis.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)
     axis.grid(False, axis="y")
     axis.grid(True, axis="x")
@@ -123,7 +124,8 @@ def parts(ledger: dict, name: str, by_kind: bool = False) -> Drawn:
 
 def table_html(ledger: dict) -> str:
     """The ledger as a table: the claim, the paper's figure, ours, the verdict, and what would change it."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("", "claim", "paper", "here", "verdict", "would change it"))
+    names = ("", "claim", "paper", "here", "verdict", "would change it")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = "".join(row_html(claim) for claim in ledger["claims"])
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
@@ -135,7 +137,8 @@ def row_html(claim: dict) -> str:
     if len(parts) > MOST_PARTS:
         here = [f"{verdicts.count(v)} of {len(parts)}: {v}" for v in dict.fromkeys(verdicts)]
     paper = f"{claim['paper']['figure']} ({claim['paper']['where']})"
-    said = [claim["id"], claim["statement"], paper, here, f"{SIGN[claim['verdict']]} {claim['verdict']}", claim["change"]]
+    verdict = f"{SIGN[claim['verdict']]} {claim['verdict']}"
+    said = [claim["id"], claim["statement"], paper, here, verdict, claim["change"]]
     cells = ["<br>".join(map(html.escape, text if isinstance(text, list) else [text])) for text in said]
     return f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}</tr>"
 

@@ -24,8 +24,8 @@ def made_up_ledger(seed: int = 0, missing: tuple[str, ...] = ()) -> dict:
             "verdict": weakest([part["verdict"] for part in parts]), "parts": parts,
         })  # fmt: skip
     return {
-        "date": "2000-01-01", "profile": "made up", "seeds": 3, "questions_per_split": 0, "machine": {"cores": 0, "gpu": None},
-        "arms": {}, "claims": claims, "accuracies": accuracy_rows(measured, rng), "costs": [],
+        "date": "2000-01-01", "profile": "made up", "seeds": 3, "questions_per_split": 0,
+        "machine": {"cores": 0, "gpu": None}, "arms": {}, "claims": claims, "accuracies": accuracy_rows(measured, rng), "costs": [],
     }  # fmt: skip
 
 
@@ -43,8 +43,8 @@ def part_row(part, rng, measured: bool) -> dict:
     three = [found.mean, found.low, found.high]
     if costs:
         return {**row, "cost": [mean * 100, 100.0], "ratio": three}
-    return {**row, "accuracy": [0.5, 0.4], "difference": three,
-            "kinds": [{"kind": k, "n": 40, "clips": 40, "difference": three} for k in ("colour", "which")]}  # fmt: skip
+    kinds = [{"kind": k, "n": 40, "clips": 40, "difference": three} for k in ("colour", "which")]
+    return {**row, "accuracy": [0.5, 0.4], "difference": three, "kinds": kinds}
 
 
 def accuracy_rows(claims, rng) -> list[dict]:
