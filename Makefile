@@ -54,8 +54,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "[setup] done in $$seconds s"; touch $(STAMP)
 
-demo: $(STAMP) ## run notebooks 00-06 in profile micro and build build/report/index.html
-	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 || status=1; \
+demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
+	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
 test: $(STAMP) ## run all tests, then all notebooks in profile smoke

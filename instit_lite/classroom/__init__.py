@@ -1,7 +1,8 @@
 """What a notebook needs to teach and to be trusted: figures, widgets, predictions, the runner, the report.
 
 In: matplotlib figures, images, pure drawing functions, notebooks. Out: pictures with alt text, controls with
-a static twin, strictly executed notebooks and one report page. This room knows nothing of INST-IT.
+a static twin, strictly executed notebooks and one report page. Of INST-IT it knows one thing: how to
+draw the ledger of claims (`claim_figures`, `claim_curves`).
 """
 
 from .figures import PALETTE, figure_html, show_figure, show_image, show_images, use_style

@@ -59,11 +59,13 @@ def predict(question: str, options: Sequence, key: str, *, sample=None) -> None:
 
 
 def reveal(key: str, truth, note: str = "") -> None:
-    """Show the guess kept under `key` beside `truth`, with one sentence of comment in `note`."""
+    """Show the guess kept under `key` beside `truth`, None where it is not known; `note` is a sentence of comment."""
     guess = _guesses.get(key) or _kept().get(key, {}).get("guess")
-    truth = str(truth)
+    known, truth = truth is not None, "not measured" if truth is None else str(truth)
     if guess is None:
         verdict = "no guess was recorded"
+    elif not known:
+        verdict = "nothing to compare it with yet"
     else:
         verdict = "as predicted" if guess == truth else "not as predicted"
     rows = {"guess": guess or "none", "result": truth, "": verdict, "note": note}

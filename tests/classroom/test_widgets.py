@@ -116,6 +116,12 @@ def test_reveal_without_a_guess_is_no_dead_end(shown):
     assert "no guess was recorded" in shown[0][1]
 
 
+def test_reveal_without_a_result_judges_no_guess(shown):
+    predictions.predict("Which rises?", ["loss", "accuracy"], "unknown")
+    predictions.reveal("unknown", None)
+    assert "not measured" in shown[1][1] and "predicted" not in shown[1][1]
+
+
 def test_options_must_differ(shown):
     with pytest.raises(InstitError):
         predictions.predict("?", ["a", "a"], "k")
