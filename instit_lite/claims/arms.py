@@ -20,10 +20,10 @@ class Arm:
     """One way of training, in units of the profile.
 
     `trains`: False is a base as it is. `groups`: INST-IT's groups of data beside general data; none means general
-    data only. `data`: "full" is the mini dataset, "coarse" as many pictures, all unmarked. `frames`: per clip, None
-    means the profile's. `pooled`: whether video is pooled 2 x 2. `tuned`: "later half", "all" or "none" of the
-    encoder. `steps` and, before them, `general_first` on general data alone: in the profile's SFT steps. `cost`: minutes of an
-    arm against those of `main`, for estimates.
+    data only. `general`: share of general samples, None means the recipe's. `data`: "full" is the mini dataset,
+    "coarse" as many pictures, all unmarked. `frames`: per clip, None means the profile's. `pooled`: whether video is
+    pooled 2 x 2. `tuned`: "later half", "all" or "none" of the encoder. `steps` and, before them, `general_first` on
+    general data alone: in the profile's SFT steps. `cost`: minutes of an arm against those of `main`, an estimate.
     """
 
     name: str
