@@ -92,7 +92,7 @@ def test_a_missing_base_is_said_with_its_cure_and_the_rest_goes_on(ledger, room)
     finally:
         os.rename(aside, folder)
     for lines in (said, shown):
-        assert any("make pretrain" in line and "before_last" in line for line in lines)
+        assert any("make pretrain" in line and "earlier" in line for line in lines)
     found = json.loads((room.root / "ledger.json").read_text())["claims"]
     assert [c["verdict"] for c in found] == [NOT_MEASURED] and found[0]["parts"][0]["missing"]
 
