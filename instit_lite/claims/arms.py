@@ -20,10 +20,10 @@ class Arm:
     """One way of training, in units of the profile.
 
     `trains`: False is a base as it is. `groups`: INST-IT's groups of data beside general data; none means general
-    data only. `data`: "full" is the mini dataset, "coarse" as many pictures, all unmarked. `frames`: per clip, None
-    means the profile's. `pooled`: whether video is pooled 2 x 2. `tuned`: "later half", "all" or "none" of the
-    encoder. `steps` and, before them, `general_first` on general data alone: in the profile's SFT steps. `cost`: minutes of an
-    arm against those of `main`, for estimates.
+    data only. `general`: share of general samples, None means the recipe's. `data`: "full" is the mini dataset,
+    "coarse" as many pictures, all unmarked. `frames`: per clip, None means the profile's. `pooled`: whether video is
+    pooled 2 x 2. `tuned`: "later half", "all" or "none" of the encoder. `steps` and, before them, `general_first` on
+    general data alone: in the profile's SFT steps. `cost`: minutes of an arm against those of `main`, an estimate.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Arm:
     base: str = "micro"
     trains: bool = True
     groups: tuple[int, ...] = ALL_GROUPS
+    general: float | None = None
     data: str = FULL
     frames: int | None = None
     pooled: bool = True
@@ -54,7 +55,9 @@ ARMS = {arm.name: arm for arm in (
     Arm("groups3", "and video descriptions and questions", groups=(1, 2, 3)),
     Arm("encoder_all", "all encoder layers tuned", tuned="all", cost=1.2),
     Arm("encoder_none", "no encoder layer tuned", tuned="none", cost=0.8),
-    Arm("direct", "from an earlier base: everything mixed from there on", base="earlier", steps=2, nf4=False, cost=2),
+    # The same amount of each kind of data, in another order: 0.58 is half of 1 (first) and 0.16 (the recipe's share).
+    Arm("direct", "from an earlier base: everything mixed from there on", base="earlier", steps=2, general=0.58,
+        nf4=False, cost=2),
     Arm("continuous", "from an earlier base: general data first, the recipe after", base="earlier", general_first=1,
         nf4=False, cost=2),
     Arm("unpooled", "every frame keeps its whole grid", pooled=False, cost=1.5),

@@ -30,7 +30,7 @@ from ..model.templates import TEMPLATES
 from ..model.visual import inner_model, tokens_per_frame
 from ..profiles import atomic_write_text
 from ..training.collator import Sample
-from ..training.recipe import samples_of
+from ..training.recipe import SHARES, DialogueSamples, draw_parts, parts_of
 from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
 from .arms import Arm, arm_named, base_folders, missing_base
@@ -92,11 +92,16 @@ def trained(room: Room, arm: Arm, seed: int, say: Say = print) -> Base:
 def sft(
     room: Room, arm: Arm, base: Base, seed: int, out: Path, say: Say, general_only: bool = False
 ) -> SftResult:
-    """The recipe of `training.recipe` with what the arm changes."""
+    """The recipe of `training.recipe` with what the arm changes; the share of general data stays as groups change."""
     data = load_dataset(room.data_folder(arm, seed))
     own = [] if general_only else [d for d in data.dialogues if d["group"] in arm.groups]
     steps = max(1, round((arm.general_first if general_only else arm.steps) * room.profile.sft_steps))
-    samples = samples_of(base, own, data.general, data.folder, steps * room.profile.sft_batch, seed)
+    n = steps * room.profile.sft_batch
+    share = (SHARES["general"] if arm.general is None else arm.general) if own else 1.0
+    parts = draw_parts(parts_of(base, data.general), round(share * n), seed)
+    if own:
+        parts += draw_parts(parts_of(base, own), n - round(share * n), seed)
+    samples = DialogueSamples(data.folder, parts)
     return run_sft(base, samples, room.profile, out, seed=seed, steps=steps, say=say, **changes_of(arm, base))
 
 
@@ -150,7 +155,8 @@ def measure_cost(room: Room, arm: Arm, repeat: int, say: Say = print) -> None:
     data = load_dataset(room.data_folder(arm, 0))
     clips = [d for d in data.dialogues if d["kind"] in ("video_caption", "video_qa")]
     steps = min(COST_STEPS, max(3, room.profile.sft_steps))
-    samples = samples_of(base, clips, [], data.folder, steps * room.profile.sft_batch, 0)
+    parts = draw_parts(parts_of(base, clips), steps * room.profile.sft_batch, 0)
+    samples = DialogueSamples(data.folder, parts)
     with TemporaryDirectory(prefix="costs-") as scratch:
         run_sft(base, samples, room.profile, scratch, steps=steps, say=say, **changes_of(arm, base))
         rows = read_log(Path(scratch) / LOG)

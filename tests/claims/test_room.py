@@ -19,6 +19,7 @@ from instit_lite.claims.run import measure, measure_here, plan, show
 from instit_lite.claims.verdict import NOT_MEASURED, VERDICTS
 from instit_lite.model.load import MICRO_FOLDER
 from instit_lite.profiles import build_dir, get_profile
+from instit_lite.training.recipe import SHARES
 
 TINY = replace(get_profile("smoke"), n_clips=2, n_images=2, n_general=4, sft_steps=2, sft_batch=2, n_bench=8)
 
@@ -91,7 +92,7 @@ def test_a_missing_base_is_said_with_its_cure_and_the_rest_goes_on(ledger, room)
     finally:
         os.rename(aside, folder)
     for lines in (said, shown):
-        assert any("make pretrain" in line and "before_last" in line for line in lines)
+        assert any("make pretrain" in line and "earlier" in line for line in lines)
     found = json.loads((room.root / "ledger.json").read_text())["claims"]
     assert [c["verdict"] for c in found] == [NOT_MEASURED] and found[0]["parts"][0]["missing"]
 
@@ -133,3 +134,11 @@ def test_a_killed_worker_goes_on(own_build, monkeypatch):
     working.train_and_answer(small, arm, 0, needs, say=said.append)
     assert adapter.stat().st_mtime_ns == before and is_done(small, arm, 0, needs)
     assert not any("step" in line for line in said)
+
+
+def test_the_shares_of_direct_and_continuous_are_the_same():
+    """Otherwise C5 would compare amounts of data, not their order."""
+    direct, continuous, share = ARMS["direct"], ARMS["continuous"], SHARES["general"]
+    assert direct.steps == continuous.general_first + continuous.steps
+    total = direct.general * direct.steps
+    assert total == pytest.approx(continuous.general_first + share * continuous.steps, abs=0.01)
