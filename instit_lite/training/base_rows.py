@@ -33,7 +33,8 @@ class Phase:
     `text_share`: rows without a picture, for reading comprehension, which a real language model brings along;
     `choice_share`: questions with four options; `both`: a picture with printed numbers is asked about its things too;
     `find_share`: rows that only look for many numbers by their value, the look-up that comes last; `pooled_share`:
-    single pictures shown through pooled tokens, a coarse look such as a thumbnail gives.
+    single pictures shown through pooled tokens, a coarse look such as a thumbnail gives; `options_share`: rows that
+    only choose among options, without a picture.
     """
 
     name: str

@@ -93,7 +93,7 @@ def make_base(args: argparse.Namespace) -> None:
     save_base(base, out)
     figures = {"tower": tower, "minutes": round((time.time() - began) / 60, 1), "weights": weights_hash(out)}
     atomic_write_text(work / args.size / "figures.json", json.dumps(figures, indent=1))
-    print(f"wrote {out} after {figures['minutes']} minutes")
+    print(f"wrote {out}; this sitting took {figures['minutes']} minutes")
 
 
 if __name__ == "__main__":
