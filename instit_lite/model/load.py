@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, LlavaNextVideoForConditionalGeneration, 
 from transformers.utils.logging import disable_progress_bar
 
 from ..errors import ModelError
+from .micro import quick_attention
 from .pixels import frames_to_pixels
 from .templates import TEMPLATES, Template
 
@@ -51,6 +52,7 @@ def load_base(name: str = "micro") -> Base:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = LlavaNextVideoForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        quick_attention(model)
     except (OSError, ValueError, KeyError) as problem:
         raise ModelError(f"cannot be loaded ({problem})", path=folder, cure="download it again") from problem
     template = TEMPLATES["micro" if name == "micro" else "vicuna_v1"]

@@ -56,3 +56,5 @@ def test_the_mix_has_its_shares_and_uses_all_before_any_again(base, root):
     assert {samples[i].kind for i in range(86)} == {"image", "video", "text"}
     assert samples.parts == samples_of(base, own, general, root, 86, seed=0).parts
     assert samples.parts != samples_of(base, own, general, root, 86, seed=1).parts
+    half = Counter(kind for kind, _, _ in samples_of(base, own, general, root, 140, seed=0, share=0.5).parts)
+    assert half == {"general": 70, "image_qa": 34, "video_qa": 36}
