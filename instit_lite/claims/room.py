@@ -25,7 +25,7 @@ from .views import bench_version
 SEEDS = {"smoke": 2, "micro": 3, "gpu": 5}
 REPEATS = 3  # of each cost measurement
 Need = tuple[str, str]  # a view and a split
-SECONDS_PER_STEP, SECONDS_PER_ANSWER, SECONDS_PER_BUILD = 0.75, 0.02, 150.0  # one core, profile micro: for estimates
+SECONDS_PER_STEP, SECONDS_PER_ANSWER, SECONDS_PER_BUILD = 0.45, 0.02, 200.0  # one core, profile micro: for estimates
 
 
 @dataclass(frozen=True)
