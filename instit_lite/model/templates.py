@@ -23,6 +23,15 @@ class Template:
         """Text shared by all questions about one visual input."""
         return f"{self.start}{visual}{self.gap}" if visual else self.start
 
+    def opening(self, shared: bool) -> tuple[str, str]:
+        """What stands right before a question, and what the question starts with.
+
+        `shared`: visual tokens or a context stand before it. Without them a space that ends `start` goes to the
+        question, because tokenizers join a space with the word that follows.
+        """
+        bare = self.start.rstrip(" ")
+        return (self.gap, "") if shared else (bare, self.start[len(bare) :])
+
     def ask(self, question: str) -> str:
         """A question up to the point where the answer starts."""
         return f"{question}{self.assistant}"
