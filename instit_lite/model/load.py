@@ -118,7 +118,8 @@ def load_base(
     disable_progress_bar()  # a bar per load says nothing for a file on disk
     try:
         config, tokenizer = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-        micro = type(tokenizer.backend_tokenizer.model).__name__ == "WordLevel"  # only the micro-language has words
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        micro = type(getattr(backend, "model", None)).__name__ == "WordLevel"  # only the micro-language has words
         template = TEMPLATES["micro"] if micro else template_for(config, tokenizer, folder)
         prepare(config, pool, 0 if micro else tiles, context)
         dtype = dtype or (torch.float32 if micro else default_dtype())
@@ -201,5 +202,7 @@ def weights_hash(folder: str | Path) -> str:
     """Return a short hash of a checkpoint's weight files, so that an adapter can name its base."""
     digest = hashlib.sha256()
     for file in sorted(Path(folder).glob("*.safetensors")):
-        digest.update(file.read_bytes())
+        with open(file, "rb") as opened:
+            while part := opened.read(2**24):  # a shard of a 7B model is 5 GB
+                digest.update(part)
     return digest.hexdigest()[:16]

@@ -25,7 +25,7 @@ class PixelFormat:
     """How a checkpoint wants its pixels; the defaults are the micro base's.
 
     `mean`, `std`: of RGB in 0 to 1. `fit`: "squash" keeps the whole frame, "crop" is CLIP's centre crop. `pillow`:
-    resize as the families' own processors do, to the bit; torch's bicubic is three times as fast and up to two
+    resize as the families' own processors do, to the bit; torch's bicubic takes half the time and is up to two
     grey levels off.
     """
 

@@ -17,6 +17,7 @@ import torch
 from ..errors import PreflightError
 from ..model.anyres import image_tokens, uses_anyres
 from ..model.load import Base
+from ..model.templates import split_space
 from ..model.visual import pools, tokens_per_frame
 from .packing import (
     Branch,
@@ -110,29 +111,41 @@ def prompt_ids(
 
 
 def encode_branches(
-    base: Base, turns: Sequence[tuple[str, str]], shared: bool = True
+    base: Base, turns: Sequence[tuple[str, str]], shared: bool = True, packing: str = PACKINGS[0]
 ) -> list[Branch]:
     """Tokenise questions and answers; only the answer and its end token are supervised.
 
-    `shared`: visual tokens or a context stand before the questions.
+    `shared`: visual tokens or a context stand before the questions. In `multi_turn` packing all but
+    the first begin with what the template puts between turns.
     """
-    template = base.template
+    template, between = base.template, base.template.again
     if not turns:
         return []
-    before, lead = template.opening(shared)
+    if packing == "multi_turn" and between and len(turns) > 1:
+        first = encode_branches(base, turns[:1], shared)
+        before, lead = split_space(between)
+        return first + branches_after(base, turns[1:], base.ids(before), before, lead)
+    return branches_after(base, turns, [], *template.opening(shared))
+
+
+def branches_after(
+    base: Base, turns: Sequence[tuple[str, str]], own: list[int], before: str, lead: str
+) -> list[Branch]:
+    """Tokenise turns that go on from the text `before`; each begins with the ids `own`."""
+    template = base.template
     asked = base.ids_of([lead + template.ask(question) for question, _ in turns], before)
     answered = base.ids_of([template.answer(answer) for _, answer in turns], template.assistant)
-    return [Branch((*q, *a), len(q)) for q, a in zip(asked, answered)]
+    return [Branch((*own, *q, *a), len(own) + len(q)) for q, a in zip(asked, answered)]
 
 
-def encode(base: Base, sample: Sample) -> Encoded:
-    """Turn a sample into token ids and pixel values."""
+def encode(base: Base, sample: Sample, packing: str = PACKINGS[0]) -> Encoded:
+    """Turn a sample into token ids, as `packing` needs them, and pixel values."""
     frames, n_frames, pixels, size = sample.frames, 0, None, None
     if frames is not None and len(frames):
         n_frames, (pixels, size) = len(frames), base.views(frames, sample.kind)
     return Encoded(
         prefix_ids(base, sample.kind, n_frames, sample.context, size),
-        encode_branches(base, sample.turns, n_frames > 0 or bool(sample.context)),
+        encode_branches(base, sample.turns, n_frames > 0 or bool(sample.context), packing),
         pixels,
         sample.kind,
         size,
@@ -189,5 +202,5 @@ def collate(
     base: Base, samples: Sequence[Sample], packing: str = "shared_prefix"
 ) -> dict[str, torch.Tensor]:
     """Encode samples and join them to a batch; see `batch_of`."""
-    encoded = [encode(base, sample) for sample in samples]
+    encoded = [encode(base, sample, packing) for sample in samples]
     return batch_of(encoded, base.tokenizer.pad_token_id, packing)

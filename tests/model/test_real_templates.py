@@ -52,3 +52,15 @@ def test_a_context_stands_between_picture_and_question(real, kind):
     assert "[1] is red.\nWhat?" in text
     text = base.tokenizer.decode(prompt_ids(base, "video", 1, "What?", "[1] is red.")[-40:])
     assert "\n[1] is red.\nWhat?" in text
+
+
+@pytest.mark.parametrize("kind", ["next", "ov"])
+def test_turns_of_one_conversation_are_those_of_the_template(real, kind):
+    base = real(kind)
+    template, turns = base.template, [*TURNS, ("What is red?", "[1] is red.")]
+    spoken = [template.ask(question) + template.answer(answer) for question, answer in turns]
+    whole = base.tokenizer(template.gap + template.again.join(spoken), add_special_tokens=False)["input_ids"]
+    branches = encode_branches(base, turns, packing="multi_turn")
+    assert base.ids(template.gap) + [token for branch in branches for token in branch.ids] == whole
+    answers = [base.tokenizer.decode(branch.ids[branch.answer_start :]) for branch in branches]
+    assert [answer.strip() for answer in answers] == [f"{answer}{template.end}" for _, answer in turns]

@@ -15,6 +15,9 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from instit_lite.errors import PreflightError
+from instit_lite.evaluation.answer import answer_items
+from instit_lite.evaluation.asking import as_item
+from instit_lite.model.adapter import load_adapter
 from instit_lite.model.anyres import image_tokens, pack_views
 from instit_lite.model.load import CLASSES, load_base
 from instit_lite.model.qlora import QLora, attach_qlora
@@ -22,6 +25,8 @@ from instit_lite.model.visual import encode_frames, inner_model, mm_outputs, sel
 from instit_lite.training.collator import Sample, collate, encode, prompt_ids
 from instit_lite.training.packing import IGNORE
 from instit_lite.training.preflight import check_batch, preflight
+from instit_lite.training.settings import SftSettings
+from instit_lite.training.sft import run_sft
 from instit_lite.training.trainer import packed_loss, visual_features
 
 SIZES = [(360, 640), (500, 200), (60, 41), (300, 1400), (336, 336)]
@@ -231,6 +236,24 @@ def test_every_part_that_should_train_gets_gradients(real, checkpoint, picture, 
     found = {name for name, p in base.model.named_parameters() if p.grad is not None}
     assert found == expected and any("vision_tower.encoder.layers.1" in name for name in found)
     assert (batch["labels"] != IGNORE).sum() == 2 * 6
+
+
+@pytest.mark.parametrize("kind", ["next", "ov"])
+def test_training_saving_and_asking_work_on_a_real_layout(checkpoint, picture, tmp_path, kind):
+    """The whole road: mixed SFT in small, the adapter on a fresh base, questions about an image and about a clip."""
+    frames = np.stack([picture(90, 160, seed) for seed in range(2)])
+    samples = [Sample(frames, "video", TURNS), Sample(frames[:1], "image", TURNS), Sample(frames, "image", TURNS)]
+    settings = SftSettings(steps=2, batch=3, rank=2, nf4=False)
+    done = run_sft(load_base(str(checkpoint(kind))), samples, settings, tmp_path, say=str)
+    again = load_adapter(load_base(str(checkpoint(kind))), done.adapter_dir)
+    assert len(done.losses) == 2 and all(np.isfinite(done.losses))
+    batch = collate(again, samples)
+    with torch.no_grad():
+        assert packed_loss(again.model, batch).equal(packed_loss(done.base.model, batch))
+    items = [as_item(frames[:1], "What is [1]?"), as_item(frames, "What is [1]?"), as_item(frames[1:], "Is it red?")]
+    together = answer_items(again, items, progress=False, max_new_tokens=3)
+    alone = [answer_items(again, [item], progress=False, max_new_tokens=3)[0] for item in items]
+    assert together == alone and again.template.name != "micro"
 
 
 def test_wrong_numbers_of_visual_tokens_are_refused(real, picture):
