@@ -63,7 +63,7 @@ def test_the_caller_chooses_type_fit_and_tiles(real):
     assert base.model.dtype == torch.bfloat16 and base.form.fit == "crop"
     assert not hasattr(base.model.config, "anyres")
     assert base.options == {"fit": "crop", "pool": "bilinear", "tiles": 0, "context": None}
-    assert max(h * w for h, w in real("ov").model.config.image_grid_pinpoints) == 4 * 384**2  # of 36 grids up to 6 x 6
+    assert max(h * w for h, w in real("ov").model.config.image_grid_pinpoints) == 4 * 384**2  # of 36
     assert len(real("next").model.config.image_grid_pinpoints) == 5
 
 
