@@ -19,13 +19,13 @@ from ..scenes.facts import Change, FrameFacts, changes
 from ..scenes.language import (
     change_caption, frame_caption, parse_change_caption, parse_frame_caption, phrase, summary,
 )
-from ..scenes.questions import Question, attribute_questions, clip_questions, image_questions
+from ..scenes.questions import Question, attribute_questions, clip_questions, image_questions, presence_at
 from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES
 from .equations import FRAME, VIDEO
 from .pictures import decode_picture, pixel_hash
 from .prompts import NO_CHANGE
 
-MIN_PAIRS, MAX_PAIRS = 10, 20
+USUAL_PAIRS, MAX_PAIRS = 16, 20
 MAX_WRONG_ID = 9
 ATTRIBUTES = {"colour": tuple(COLOURS), "shape": SHAPES, "size": tuple(SIZES), "place": PLACES}
 
@@ -138,26 +138,28 @@ def read_notes(text: str) -> tuple[list[FrameFacts], list[list[Change]]]:
 def choose_questions(
     frames: list[FrameFacts], found: list[list[Change]], rng: np.random.Generator
 ) -> list[Question]:
-    """Choose 10 to 20 questions, or as many as there are: on the clip first, on moments to fill up.
+    """Choose 10 to 20 questions, or as many as there are: on the clip first, on moments to fill up to 16.
 
     A single frame is a picture: it is asked about looks and places, not about motion.
     """
     still = len(frames) == 1
     chosen = distinct(image_questions(frames[0], rng) if still else clip_questions(frames, found, rng))
-    if len(chosen) < MIN_PAIRS and not still:
-        chosen = distinct([*chosen, *moment_questions(frames, rng)])[:MIN_PAIRS]
+    if not still:
+        wanted = max(len(chosen), USUAL_PAIRS)
+        chosen = distinct([*chosen, *moment_questions(frames, rng)])[:wanted]
     if len(chosen) > MAX_PAIRS:
         chosen = [chosen[i] for i in sorted(rng.choice(len(chosen), MAX_PAIRS, replace=False))]
     return chosen
 
 
 def moment_questions(frames: list[FrameFacts], rng: np.random.Generator) -> list[Question]:
-    """Ask what and where each instance is at a moment: "where is [1] at <2>?"."""
+    """Ask about a moment: what and where each instance is, and whether it is there at all: "where is [1] at <2>?"."""
+    seen = sorted({f.mark_id for frame in frames for f in frame.instances})
     asked = [
         replace(q, question=f"{q.question[:-1]} at <{frame.timestamp}>?")
         for frame in frames for f in frame.instances for q in attribute_questions(f, [], f"[{f.mark_id}]")
         if q.kind in ("place", "size", "phrase")
-    ]
+    ] + [presence_at(i, frame) for frame in frames for i in seen]
     return [asked[i] for i in rng.permutation(len(asked))]
 
 

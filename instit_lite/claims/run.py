@@ -11,10 +11,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ..errors import InstitError
 from ..profiles import atomic_write_text
 from .arms import Arm, arm_named
 from .declared import Claim
@@ -187,4 +191,19 @@ def main(args: argparse.Namespace) -> int:
     """`instit-lite claims` and `python -m instit_lite.claims`."""
     only = [name.strip() for text in args.only or [] for name in text.split(",") if name.strip()] or None
     room = room_of(args.profile, args.seeds)
-    return show(room, only) if args.list else measure(room, only, args.jobs)
+    if args.list:
+        return show(room, only)
+    with alone(room):
+        return measure(room, only, args.jobs)
+
+
+@contextmanager
+def alone(room: Room) -> Iterator[None]:
+    """Keep a second run out of the same folder: both would write the same files."""
+    room.root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(room.root / ".lock", timeout=0):
+            yield
+    except Timeout:
+        cure = "wait for the other run, or stop it"
+        raise InstitError("claims are being measured here already", path=room.root, cure=cure) from None

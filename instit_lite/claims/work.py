@@ -30,7 +30,7 @@ from ..model.templates import TEMPLATES
 from ..model.visual import inner_model, tokens_per_frame
 from ..profiles import atomic_write_text
 from ..training.collator import Sample
-from ..training.recipe import SHARES, DialogueSamples, draw_parts, parts_of
+from ..training.recipe import SHARES, DialogueSamples, draw_parts, parts_of, samples_of
 from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
 from .arms import Arm, arm_named, base_folders, missing_base
@@ -97,11 +97,8 @@ def sft(
     own = [] if general_only else [d for d in data.dialogues if d["group"] in arm.groups]
     steps = max(1, round((arm.general_first if general_only else arm.steps) * room.profile.sft_steps))
     n = steps * room.profile.sft_batch
-    share = (SHARES["general"] if arm.general is None else arm.general) if own else 1.0
-    parts = draw_parts(parts_of(base, data.general), round(share * n), seed)
-    if own:
-        parts += draw_parts(parts_of(base, own), n - round(share * n), seed)
-    samples = DialogueSamples(data.folder, parts)
+    share = SHARES["general"] if arm.general is None else arm.general
+    samples = samples_of(base, own, data.general, data.folder, n, seed, share)
     return run_sft(base, samples, room.profile, out, seed=seed, steps=steps, say=say, **changes_of(arm, base))
 
 

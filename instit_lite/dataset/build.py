@@ -42,7 +42,7 @@ CLIPS = Knobs(occlusion=0.2)
 NATIVE_FRAMES = 16  # frames of a filmed clip, two seconds
 SEED_STEP = 100_000  # seeds kept for each of the three parts
 BUILDS = 20  # build seeds with scenes of their own; the next ones begin anew
-CHOICE_SHARE = 0.12
+CHOICE_SHARE = 0.3
 MANIFEST = "dataset.json"
 Item = TypeVar("Item")
 

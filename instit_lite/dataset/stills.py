@@ -19,7 +19,7 @@ from ..marks.draw import mark_clip
 from ..marks.images import write_jpeg
 from ..marks.instances import from_scene
 from ..scenes.facts import frame_facts
-from ..scenes.general import general_questions, number_questions, print_numbers
+from ..scenes.general import DENSE, general_questions, number_questions, print_numbers
 from ..scenes.render import render
 from ..scenes.sample import sample_scene
 from ..scenes.world import Knobs, Scene
@@ -64,7 +64,7 @@ def build_image(
 
 
 def build_general(number: int, seed: int, out: Path) -> Dialogue:
-    """Draw one unmarked picture, some with printed numbers, and its dialogue."""
+    """Draw one unmarked picture, some with printed numbers, and its dialogue, a full description always among it."""
     rng, path = np.random.default_rng([seed, 8]), f"general/{number:06d}.jpg"
     scene, u = sample_scene(seed, Knobs(n_things=(1, 4), motion=False)), float(rng.uniform(0.05, 0.95))
     picture, facts = still_of(scene, u).frames[0], frame_facts(scene, u)
@@ -73,5 +73,6 @@ def build_general(number: int, seed: int, out: Path) -> Dialogue:
         picture, printed = print_numbers(picture, facts, rng)
         questions = number_questions(printed, facts, rng)
     write_jpeg(out / path, picture)
-    chosen = [questions[i] for i in sorted(rng.permutation(len(questions))[:MAX_PAIRS])]
+    shuffled = [questions[i] for i in rng.permutation(len(questions))]
+    chosen = sorted(shuffled, key=lambda q: q.kind not in DENSE)[:MAX_PAIRS]
     return general_dialogue(path, [(q.question, q.answer) for q in chosen], f"general-{number}")

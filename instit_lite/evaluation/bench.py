@@ -47,20 +47,18 @@ class Plan:
 
 def build_bench(
     profile: Profile, seed: int = BENCH_SEED, view: str = "marked", splits: tuple[str, ...] = SPLITS,
-    knobs: Knobs | None = None, needs_marks: bool = False,
+    knobs: Knobs | None = None,
 ) -> list[BenchItem]:  # fmt: skip
     """Return the bench: `profile.n_bench` open-ended questions a split, and most with four options too.
 
     Every `view` of `pictures.VIEWS` gives the very same items, in the same order, under other marks; splits without
-    marks look alike in all. `knobs` replaces those of the images. `needs_marks` leaves out questions that the picture
-    answers without its marks (the colour of [2] where all are red, when [3] enters where nothing else does). The same
-    seed gives the same bench. Raises `InstitError` for an unknown split or view.
+    marks look alike in all. `knobs` replaces those of the images. A question about a marked picture needs its mark:
+    what the picture answers without one is not asked (the colour of [2] where all are red, when [3] enters where
+    nothing else does). The same seed gives the same bench. Raises `InstitError` for an unknown split or view.
     """
     found: list[BenchItem] = []
     for split in splits:
-        plan = plan_of(profile, seed, split, knobs if split == "image" else None)
-        fits = needs_mark if needs_marks and split in MARKED else None
-        found += build_items(replace(plan, fits=fits), view)
+        found += build_items(plan_of(profile, seed, split, knobs if split == "image" else None), view)
     return found
 
 
@@ -69,7 +67,8 @@ def plan_of(profile: Profile, seed: int, split: str, knobs: Knobs | None = None)
     if split not in KINDS:
         raise InstitError(f"there is no split {split!r}", cure=f"choose from {', '.join(SPLITS)}")
     first = first_seed(seed, SPLITS.index(split))
-    return Plan(split, profile.n_bench, profile.n_frames, first, KINDS[split], knobs)
+    fits = needs_mark if split in MARKED else None
+    return Plan(split, profile.n_bench, profile.n_frames, first, KINDS[split], knobs, fits)
 
 
 def build_items(plan: Plan, view: str = "marked", shown: int | None = None) -> list[BenchItem]:
@@ -106,7 +105,7 @@ def choose(plan: Plan) -> list[tuple[int, Drawn, list[Question]]]:
             return found
         drawn = draw(plan.split, plan.first + offset, plan.n_frames, plan.knobs)
         rng = np.random.default_rng([plan.first + offset, 4])
-        limit = even if offset < 4 * n + 50 else quota
+        limit = even if offset < 6 * n + 100 else quota
         questions = [q for q in drawn.questions if q.kind in quota and (plan.fits is None or plan.fits(q, drawn))]
         picked = pick(questions, quota, limit, taken, answers, rng)
         if picked:

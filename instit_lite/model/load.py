@@ -33,6 +33,7 @@ from ..errors import ModelError
 from .anyres import MAX_TILES, grids_up_to, image_views, uses_anyres
 from .context import set_context
 from .image_path import open_image_path
+from .micro import quick_attention
 from .pixels import FITS, PixelFormat, frames_to_pixels, read_pixel_format
 from .templates import TEMPLATES, Template
 
@@ -124,6 +125,7 @@ def load_base(
         prepare(config, pool, 0 if micro else tiles, context)
         dtype = dtype or (torch.float32 if micro else default_dtype())
         model = load_model(folder, config, dtype=dtype, **options)
+        quick_attention(model)
     except (OSError, ValueError, KeyError) as problem:
         raise ModelError(f"cannot be loaded ({problem})", path=folder, cure="download it again") from problem
     side = model.config.vision_config.image_size

@@ -20,6 +20,7 @@ from .world import COLOURS, PLACES, SHAPES, place_of
 
 ON_THING_SHARE = 0.5  # printed numbers that are on a thing
 OFF_CENTRE = (0.35, 0.95)  # of a thing's radius: how far from its middle
+DENSE = ("describe", "numbers")  # kinds that ask for everything in view
 EDGES = (0.08, 0.92)  # where a number's centre may lie
 
 

@@ -134,9 +134,12 @@ def presence_question(mark_id: int, frames: list[FrameFacts], rng: np.random.Gen
     absent = [frame for frame in frames if not frame.get(mark_id)]
     present = [frame for frame in frames if frame.get(mark_id)]
     chosen = absent if absent and rng.random() < 0.5 else present
-    frame = chosen[int(rng.integers(len(chosen)))]
-    text = f"is [{mark_id}] visible at <{frame.timestamp}>?"
-    return Question("present", text, "no" if chosen is absent else "yes")
+    return presence_at(mark_id, chosen[int(rng.integers(len(chosen)))])
+
+
+def presence_at(mark_id: int, frame: FrameFacts) -> Question:
+    """Ask whether an instance is visible in a frame."""
+    return Question("present", f"is [{mark_id}] visible at <{frame.timestamp}>?", "yes" if frame.get(mark_id) else "no")
 
 
 def order_questions(found: list[list[Change]], frames: list[FrameFacts]) -> list[Question]:

@@ -1,7 +1,8 @@
 """What the base reads and is asked in its last stage. In: a seed and a phase. Out: one row of questions.
 
-Four kinds of rows: an unmarked picture, some with printed numbers; many numbers to find; four options to choose from,
-about a word that the question itself says; a text to read. No mark on an instance, no video, no number used as a name.
+Five kinds of rows: an unmarked picture, some with printed numbers; many numbers to find; options to choose from, about
+a word that the question itself says; a text to read; a text in four parts, about the order of what it says. No mark on
+an instance, no video, no number in a picture used as a name.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.micro import IMAGE_SIDE, PATCH
-from ..scenes.facts import changes, scene_facts
-from ..scenes.general import general_questions, number_questions
+from ..scenes.facts import FrameFacts, InstanceFacts, changes, scene_facts
+from ..scenes.general import DENSE, PrintedNumber, general_questions, number_questions
 from ..scenes.language import frame_caption, summary
-from ..scenes.questions import LETTERS, WAYS, Question, clip_questions, image_questions, multiple_choice
+from ..scenes.questions import LETTERS, WAYS, Question, clip_questions, image_questions, multiple_choice, presence_at
 from ..scenes.sample import sample_scene
-from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES
+from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES, place_of
 from .collator import Sample
 from .tower import draw_picture
 
 PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
 PRINTED_SHARE = 0.5  # pictures with printed numbers
-DENSE = ("describe", "numbers")
+PLAIN_WORDS = (*COLOURS, *SHAPES)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Phase:
     `choice_share`: questions with four options; `both`: a picture with printed numbers is asked about its things too;
     `find_share`: rows that only look for many numbers by their value, the look-up that comes last; `pooled_share`:
     single pictures shown through pooled tokens, a coarse look such as a thumbnail gives; `options_share`: rows that
-    only choose among options, without a picture.
+    only choose among options, without a picture; `order_share`: texts in four parts, about which comes when; `presence`:
+    asks whether a number is printed anywhere.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Phase:
     find_share: float = 0.0
     pooled_share: float = 0.0
     options_share: float = 0.0
+    order_share: float = 0.0
+    presence: bool = False
 
 
 PHASES = (
@@ -56,7 +60,8 @@ PHASES = (
     Phase("settle", 1400, 1.5e-3, 2 * 10**8, 256, 0.08, 0.25, both=True, pooled_share=0.3, options_share=0.08),
     Phase("find", 300, 1.5e-3, 4 * 10**8, 256, 0.0, 0.0, both=False, find_share=1.0),
     Phase("join", 400, 1.5e-3, 5 * 10**8, 256, 0.08, 0.25, both=True, find_share=0.3, pooled_share=0.3, options_share=0.05),
-    Phase("polish", 1600, 1.5e-3, 8 * 10**8, 256, 0.05, 0.3, both=True, find_share=0.08, pooled_share=0.2, options_share=0.04),
+    Phase("order", 700, 2e-3, 9 * 10**8, 256, 0.0, 0.0, both=False, order_share=1.0),
+    Phase("polish", 2600, 1.5e-3, 8 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.08, pooled_share=0.25, options_share=0.04, order_share=0.1, presence=True),
 )  # fmt: skip
 POOLS = (
     list(COLOURS), list(SHAPES), list(PLACES), list(WAYS), [str(n) for n in range(1, 10)],
@@ -72,18 +77,30 @@ def base_sample(seed: int, phase: Phase) -> Sample:
         return find_sample(seed)
     if phase.options_share and rng.random() < phase.options_share:
         return options_sample(rng, phase.row_tokens)
+    if phase.order_share and rng.random() < phase.order_share:
+        return order_sample(rng, phase.row_tokens)
     if rng.random() < phase.text_share:
         context, questions = reading_task(seed, rng)
         room = phase.row_tokens - count_tokens(context)
         return Sample(frames=None, kind="text", turns=turns_of(questions, rng, room, phase.choice_share), context=context)
     picture, facts, printed = draw_picture(seed, PRINTED_SHARE)
     questions = number_questions(printed, facts, rng) if printed else []
+    if printed and phase.presence:
+        questions += presence_questions(printed, rng)
     if phase.both or not printed:
         questions = questions + general_questions(facts, rng)
     pooled = rng.random() < phase.pooled_share
     room = phase.row_tokens - PICTURE_TOKENS // (4 if pooled else 1)
     turns = turns_of(questions, rng, room, phase.choice_share)
     return Sample(frames=picture[None], kind="video" if pooled else "image", turns=turns)
+
+
+def presence_questions(printed: list[PrintedNumber], rng: np.random.Generator) -> list[Question]:
+    """Two numbers that are printed and two that are not: looking for one without knowing that it is there."""
+    values = [p.value for p in printed]
+    there = rng.permutation(values)[:2]
+    missing = rng.permutation([n for n in range(1, 10) if n not in values])[:2]
+    return [Question("exists", f"is there a number {n}?", "yes" if n in values else "no") for n in (*there, *missing)]
 
 
 def find_sample(seed: int) -> Sample:
@@ -110,6 +127,52 @@ def options_sample(rng: np.random.Generator, room: int) -> Sample:
         turns.append((f"which is {options[right]}? {listed}", LETTERS[right]))
         room -= count_tokens(" ".join(turns[-1])) + 3
     return Sample(frames=None, kind="text", turns=turns)
+
+
+def order_sample(rng: np.random.Generator, room: int) -> Sample:
+    """A text of four parts of 16 words, in which a few numbers come and go, and questions about when and where to.
+
+    Language models know which part of a long text a word stands in; this one has to be taught. Read as a 4 x 4 table,
+    a part has a left and a right, a top and a bottom.
+    """
+    words = [["nothing" if rng.random() < 0.8 else str(rng.choice(PLAIN_WORDS)) for _ in range(16)] for _ in range(4)]
+    numbers = [int(n) for n in rng.permutation(np.arange(1, 6))[: int(rng.integers(1, 5))]]
+    paths = {n: number_path(rng) for n in numbers}
+    for number, path in paths.items():
+        for part, cell in enumerate(path):
+            if cell is not None:
+                words[part][cell] = str(number)
+    facts = [part_facts(words[part], numbers, part + 1) for part in range(4)]
+    steps = [changes(a, b) for a, b in zip(facts, facts[1:])]
+    asked = [q for q in clip_questions(facts, steps, rng) if q.kind not in ("colour", "shape", "present")]
+    asked += [presence_at(n, f) for f in facts for n in numbers]
+    context = " ".join(word for part in words for word in part)
+    turns = turns_of(asked, rng, room - count_tokens(context), 0.0)
+    return Sample(frames=None, kind="text", turns=turns, context=context)
+
+
+def number_path(rng: np.random.Generator) -> list[int | None]:
+    """The cell, 0 to 15, of a number in each part, None where it is absent: staying, moving, coming and going."""
+    row, column = (int(v) for v in rng.integers(4, size=2))
+    down, right = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)][int(rng.integers(5))]
+    cells = [4 * int(np.clip(row + down * t, 0, 3)) + int(np.clip(column + right * t, 0, 3)) for t in range(4)]
+    if rng.random() < 0.5:
+        there = rng.random(4) < 0.5
+    else:
+        when = int(rng.integers(1, 4))
+        there = (np.arange(4) >= when) == (rng.random() < 0.5)
+    return [cell if seen else None for cell, seen in zip(cells, there)]
+
+
+def part_facts(words: list[str], numbers: list[int], timestamp: int) -> FrameFacts:
+    """Which numbers a part holds and where, as facts of a frame, so that the same questions can be asked."""
+    found = []
+    for number in sorted(numbers):
+        if str(number) in words:
+            r, c = divmod(words.index(str(number)), 4)
+            x, y = (c + 0.5) / 4, (r + 0.5) / 4
+            found.append(InstanceFacts(number, "circle", "red", "small", place_of(x, y), x, y, 0.1, 1.0))
+    return FrameFacts(timestamp, tuple(found))
 
 
 def reading_task(seed: int, rng: np.random.Generator) -> tuple[str, list[Question]]:

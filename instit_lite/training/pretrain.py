@@ -24,7 +24,7 @@ from .align import align_projector
 from .base_rows import PHASES, Phase, base_sample
 from .collator import collate
 from .loop import train_loop
-from .precision import fast_products
+from .fast_cpu import fast_cpu
 from .tower import train_tower
 from .trainer import packed_loss
 
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
-    with fast_products():
+    with fast_cpu():
         make_base(args)
 
 

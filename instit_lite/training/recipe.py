@@ -24,7 +24,7 @@ ROOM = 110  # question and answer tokens of one sample: more are spread over sev
 # Shares of the samples by kind of dialogue. Ours: the paper's counts do not add up, and by number of dialogues the
 # frames and changes of clips would be half of all.
 SHARES = {
-    "general": 0.16, "image_qa": 0.34, "image": 0.04, "video_qa": 0.36, "video_caption": 0.04, "frame": 0.03,
+    "general": 0.22, "image_qa": 0.30, "image": 0.04, "video_qa": 0.34, "video_caption": 0.04, "frame": 0.03,
     "temporal_change": 0.03,
 }  # fmt: skip
 VIDEO = ("video_qa", "video_caption")  # shown pooled, as clips; two frames of a change are two pictures
@@ -56,16 +56,23 @@ def parts_of(base: Base, dialogues: Sequence[Dialogue], room: int = ROOM) -> lis
     ]
 
 
-def draw_parts(parts: Sequence[Part], n: int, seed: int) -> list[Part]:
-    """Draw about `n` parts in the shares of `SHARES`; each is used once before any is used again."""
+def draw_parts(parts: Sequence[Part], n: int, seed: int, general: float | None = None) -> list[Part]:
+    """Draw about `n` parts in the shares of `SHARES`; each is used once before any is used again.
+
+    `general`: another share for general data, the others keeping theirs among each other.
+    """
     rng = np.random.default_rng(seed)
     own: dict[str, list[Part]] = defaultdict(list)
     for part in parts:
         own[part[0]].append(part)
-    total = sum(SHARES[kind] for kind in own)
+    shares = {kind: SHARES[kind] for kind in own}
+    if general is not None and len(own) > 1:
+        rest = sum(shares.values()) - shares["general"]
+        shares["general"] = rest * general / (1 - general)
+    total = sum(shares.values())
     drawn: list[Part] = []
     for kind, found in own.items():
-        count = max(1, round(n * SHARES[kind] / total))
+        count = max(1, round(n * shares[kind] / total))
         rounds = [rng.permutation(len(found)) for _ in range(-(-count // len(found)))]
         drawn += [found[i] for i in np.concatenate(rounds)[:count]]
     return [drawn[i] for i in rng.permutation(len(drawn))]
@@ -85,10 +92,11 @@ def split_turns(base: Base, turns: Turns, room: int) -> list[Turns]:
 
 
 def samples_of(
-    base: Base, dialogues: Sequence[Dialogue], general: Sequence[Dialogue], root: str | Path, n: int, seed: int
-) -> DialogueSamples:
-    """Make about `n` samples of INST-IT dialogues and general ones, mixed by `SHARES`."""
-    return DialogueSamples(root, draw_parts(parts_of(base, [*dialogues, *general]), n, seed))
+    base: Base, dialogues: Sequence[Dialogue], general: Sequence[Dialogue], root: str | Path, n: int, seed: int,
+    share: float | None = None,
+) -> DialogueSamples:  # fmt: skip
+    """Make about `n` samples of INST-IT dialogues and general ones, mixed by `SHARES`; `share`: of the general ones."""
+    return DialogueSamples(root, draw_parts(parts_of(base, [*dialogues, *general]), n, seed, share))
 
 
 def train_on_dataset(

@@ -29,9 +29,9 @@ class SftSettings:
     steps: int = 300
     batch: int = 32
     accumulate: int = 1
-    lr: float = 2e-3
+    lr: float = 1.2e-3
     projector_lr: float | None = None
-    tower_lr: float | None = 5e-4
+    tower_lr: float | None = 2e-4
     warmup: float = 0.05
     rank: int = 32
     alpha: int | None = None

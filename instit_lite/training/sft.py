@@ -28,7 +28,7 @@ from ..model.qlora import QLora, attach_qlora, parts_table, trainable_parts
 from ..profiles import Profile, atomic_write_text
 from .collator import Sample
 from .encoded import EncodedSamples
-from .precision import fast_products
+from .fast_cpu import fast_cpu
 from .preflight import preflight
 from .progress import LossLog
 from .resume import newest_whole_checkpoint, read_log, remove_checkpoints, step_of
@@ -96,7 +96,7 @@ def run_sft(
     preflight(model, probes, settings.packing, settings.frozen_layers)
     if state != BEGUN:
         clear(out, identity)
-    with quiet(), fast_products():
+    with quiet(), fast_cpu():
         train(model, data, settings, out, card, say, callbacks)
     save_adapter(model, out / ADAPTER, **card)
     remove_checkpoints(out)

@@ -15,8 +15,9 @@ from instit_lite.claims.declared import EVERYTHING
 from instit_lite.claims.ledger import format_ledger
 from instit_lite.claims.readme_table import table
 from instit_lite.claims.room import Room, claims_named, is_done, is_trained, needs_of, room_of
-from instit_lite.claims.run import measure, measure_here, plan, show
+from instit_lite.claims.run import alone, measure, measure_here, plan, show
 from instit_lite.claims.verdict import NOT_MEASURED, VERDICTS
+from instit_lite.errors import InstitError
 from instit_lite.model.load import MICRO_FOLDER
 from instit_lite.profiles import build_dir, get_profile
 from instit_lite.training.recipe import SHARES
@@ -42,6 +43,12 @@ def room(own_build):
 @pytest.fixture(scope="module")
 def ledger(room):
     return measure_here(room, None, say=lambda line: None)
+
+
+def test_two_runs_in_one_folder_are_refused(room):
+    with alone(room), pytest.raises(InstitError, match="already"):
+        with alone(room):
+            pass
 
 
 @pytest.mark.parametrize("name", EVERYTHING)

@@ -1,5 +1,7 @@
 """The making of the base: resumable loop, dense targets, alignment rows."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from torch import nn
 from instit_lite.scenes.language import vocabulary
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
-from instit_lite.training.base_rows import PHASES, base_sample, count_tokens, options_sample
+from instit_lite.training.base_rows import (
+    PHASES, base_sample, count_tokens, options_sample, order_sample, presence_questions,
+)  # fmt: skip
 from instit_lite.training.pretrain import new_base, save_base
 from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
 
@@ -77,10 +81,38 @@ def test_base_rows_hold_no_marks_and_no_video(phase):
             assert len(sample.frames) == 1, "a video must not be shown"
         assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= phase.row_tokens + 60
         assert sample.turns
-    wanted = {"text"} if phase.text_share or phase.options_share else set()
+    texts = phase.options_share + phase.order_share
+    wanted = {"text"} if phase.text_share or texts else set()
     wanted |= {"video"} if phase.pooled_share else set()  # one frame, through pooled tokens
-    assert kinds == (wanted if phase.options_share == 1 else wanted | {"image"})
+    assert kinds == (wanted if texts == 1 else wanted | {"image"})
     assert "circle" in words
+
+
+def test_an_order_row_is_answered_by_its_text():
+    asked = set()
+    for seed in range(40):
+        sample = order_sample(np.random.default_rng(seed), 256)
+        words = sample.context.split()
+        parts = [words[i : i + 16] for i in range(0, 64, 16)]
+        assert len(words) == 64 and sample.frames is None
+        for question, answer in sample.turns:
+            number = re.search(r"\[(\d)\]", question)
+            there = [number[1] in part for part in parts] if number else []
+            if question.startswith("is "):
+                asked.add(answer)
+                assert answer == ("yes" if there[int(re.search(r"<(\d)>", question)[1]) - 1] else "no")
+            if question.startswith("when does") and "enter" in question:
+                at = int(answer[1]) - 1
+                assert there[at] and not there[at - 1]
+    assert asked == {"yes", "no"}
+
+
+def test_presence_is_asked_of_printed_and_of_missing_numbers():
+    _, _, printed = draw_picture(3, printed_share=1.0)
+    values = {p.value for p in printed}
+    asked = presence_questions(printed, np.random.default_rng(0))
+    assert {q.answer for q in asked} == {"yes", "no"}
+    assert all((q.answer == "yes") == (int(q.question[-2]) in values) for q in asked)
 
 
 def test_an_option_row_has_its_answer_behind_the_letter():
