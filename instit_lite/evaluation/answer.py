@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 from transformers import GenerationConfig
 
+from ..model.anyres import encode_images
 from ..model.load import Base
 from ..model.tokenizer import tidy
 from ..model.visual import encode_frames, mm_outputs, pools
@@ -57,7 +57,8 @@ def tokens_of(base: Base, item: BenchItem, blind: bool) -> list[int]:
     """The prompt's ids, exactly as in training."""
     if blind:
         return prompt_ids(base, "text", 0, item.prompt)
-    return prompt_ids(base, "video" if item.split == "video" else "image", len(item.frames), item.prompt)
+    kind, size = "video" if item.split == "video" else "image", item.frames.shape[1:3]
+    return prompt_ids(base, kind, len(item.frames), item.prompt, size=size)
 
 
 def batches(items: Sequence[BenchItem], asked: dict[int, list[int]], size: int) -> list[list[int]]:
@@ -86,13 +87,16 @@ def answer_batch(
 
 
 def visual_outputs(base: Base, items: list[BenchItem]) -> dict:
-    """Visual tokens of like items: whole grids for images, pooled ones for videos."""
+    """Visual tokens of like items: whole grids or AnyRes tiles for images, pooled grids for videos."""
     video, weight = items[0].split == "video", base.model.get_input_embeddings().weight
-    pixels = base.pixels(np.concatenate([item.frames for item in items])).to(weight.device, weight.dtype)
+    shown = [base.views(item.frames, "video" if video else "image") for item in items]
+    pixels = torch.cat([pixels for pixels, _ in shown]).to(weight.device, weight.dtype)
+    if not video:
+        cut = shown[0][1] is not None
+        views = torch.tensor([(len(pixels), *size) for pixels, size in shown]) if cut else None
+        return mm_outputs(images=encode_images(base.model, pixels, views))
     tokens = encode_frames(base.model, pixels, pooled=pools(base.model, items[0].split))  # [items * F, n, d]
-    if video:
-        return mm_outputs(videos=list(tokens.split([len(item.frames) for item in items])))
-    return mm_outputs(images=list(tokens))
+    return mm_outputs(videos=list(tokens.split([len(item.frames) for item in items])))
 
 
 def pad_left(prompts: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,10 +18,19 @@ class Template:
     assistant: str  # between question and answer
     end: str  # closes the answer; supervised, so that the model learns to stop
     gap: str = "\n"  # between the visual tokens and the question
+    again: str = ""  # before every question but the first, where turns follow one another
 
     def prefix(self, visual: str) -> str:
         """Text shared by all questions about one visual input."""
         return f"{self.start}{visual}{self.gap}" if visual else self.start
+
+    def opening(self, shared: bool) -> tuple[str, str]:
+        """What stands right before a question, and what the question starts with.
+
+        `shared`: visual tokens or a context stand before it. Without them a space that ends `start` goes to the
+        question, because tokenizers join a space with the word that follows.
+        """
+        return (self.gap, "") if shared else split_space(self.start)
 
     def ask(self, question: str) -> str:
         """A question up to the point where the answer starts."""
@@ -32,6 +41,12 @@ class Template:
         return f" {text}{self.end}" if self.assistant.endswith(":") else f"{text}{self.end}"
 
 
+def split_space(text: str) -> tuple[str, str]:
+    """Cut the spaces off the end of a text."""
+    bare = text.rstrip(" ")
+    return bare, text[len(bare) :]
+
+
 TEMPLATES = {
     "micro": Template("micro", "<s>USER: ", " ASSISTANT:", "</s>"),
     "vicuna_v1": Template(
@@ -40,11 +55,13 @@ TEMPLATES = {
         "detailed, and polite answers to the human's questions. USER: ",
         " ASSISTANT:",
         "</s>",
+        again="USER: ",
     ),
     "qwen_1_5": Template(
         "qwen_1_5",
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
         "<|im_end|>\n<|im_start|>assistant\n",
         "<|im_end|>",
+        again="\n<|im_start|>user\n",
     ),
 }

@@ -26,31 +26,46 @@ def select_layer(model: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     """Encode pixels [F, 3, s, s] and return the selected layer's patch features [F, g * g, d_vision]."""
     config = model.config
     tower = inner_model(model).vision_tower
+    pixels = pixels.to(tower.embeddings.patch_embedding.weight.dtype)  # a real base may be in bf16
     states = tower(pixels, output_hidden_states=True).hidden_states[config.vision_feature_layer]
     return states[:, 1:] if config.vision_feature_select_strategy == "default" else states
 
 
 def encode_frames(model: nn.Module, pixels: torch.Tensor, *, pooled: bool) -> torch.Tensor:
-    """Turn pixels [F, 3, s, s] into visual tokens [F, n, d_text]; n = g * g, or ceil(g / 2) ** 2 when pooled.
+    """Turn pixels [F, 3, s, s] into visual tokens [F, n, d_text]; n = g * g, or less when pooled: `pooled_side`.
 
     The paper pools video frames only; single images and image pairs keep their whole grid.
     """
     tokens = inner_model(model).multi_modal_projector(select_layer(model, pixels))
-    return pool_grid(tokens) if pooled else tokens
+    return pool_grid(tokens, mode=pool_mode(model)) if pooled else tokens
 
 
-def pool_grid(tokens: torch.Tensor, stride: int = 2) -> torch.Tensor:
-    """Shrink each frame's grid bilinearly: [F, g * g, d] -> [F, ceil(g / stride) ** 2, d].
+def pool_mode(model: nn.Module) -> str:
+    """How frames are pooled: "bilinear" (INST-IT's scripts), or "average" where the base was loaded so."""
+    return getattr(model.config, "pool_mode", "bilinear")
 
-    On an even grid stride 2 equals the mean of each 2 x 2 block; on an odd grid (SigLIP's 27 x 27) it does not.
+
+def pooled_side(side: int, mode: str = "bilinear", stride: int = 2) -> int:
+    """Side of a pooled grid: bilinear rounds up (27 -> 14: 196 tokens), average leaves the rest out (13: 169)."""
+    return side // stride if mode == "average" else math.ceil(side / stride)
+
+
+def pool_grid(tokens: torch.Tensor, stride: int = 2, mode: str = "bilinear") -> torch.Tensor:
+    """Shrink each frame's grid: [F, g * g, d] -> [F, s * s, d] with s = `pooled_side(g, mode, stride)`.
+
+    On an even grid (CLIP's 24 x 24) both modes are the mean of each 2 x 2 block; on an odd one (SigLIP's 27 x 27)
+    bilinear mixes across blocks, and average drops the last row and column, marks at that edge with them.
     """
     n_frames, n_tokens, width = tokens.shape
     side = math.isqrt(n_tokens)
     if side * side != n_tokens:
         raise ValueError(f"{n_tokens} tokens do not form a square grid")
     grid = tokens.view(n_frames, side, side, width).permute(0, 3, 1, 2)  # [F, d, g, g]
-    small = math.ceil(side / stride)
-    grid = F.interpolate(grid, size=(small, small), mode="bilinear", align_corners=False)
+    small = pooled_side(side, mode, stride)
+    if mode == "average":
+        grid = F.avg_pool2d(grid, stride)
+    else:
+        grid = F.interpolate(grid, size=(small, small), mode="bilinear", align_corners=False)
     return grid.permute(0, 2, 3, 1).reshape(n_frames, small * small, width)
 
 
@@ -66,7 +81,7 @@ def tokens_per_frame(model: nn.Module, pooled: bool) -> int:
     """Visual tokens that one frame costs in the context."""
     vision = model.config.vision_config
     side = vision.image_size // vision.patch_size
-    return math.ceil(side / 2) ** 2 if pooled else side * side
+    return pooled_side(side, pool_mode(model)) ** 2 if pooled else side * side
 
 
 def mm_outputs(
@@ -79,6 +94,6 @@ def mm_outputs(
     found = {}
     if images:
         found["image"] = BaseModelOutputWithPooling(pooler_output=images)
-    if videos:
-        found["video"] = BaseModelOutputWithPooling(pooler_output=videos)
+    if videos:  # [1, F, n, d]: LLaVA-NeXT-Video iterates over the first axis, LLaVA-OneVision flattens it away
+        found["video"] = BaseModelOutputWithPooling(pooler_output=torch.cat(videos)[None])
     return found

@@ -39,7 +39,7 @@ class EncodedSamples(Dataset):
     def encode(self, index: int) -> Encoded:
         sample = self.samples[index]
         check_sample(sample, f"sample {index}")
-        encoded = encode(self.base, sample)
+        encoded = encode(self.base, sample, self.packing)
         check_context(self.base.model, encoded, self.packing, f"sample {index}")
         size = 0 if encoded.pixels is None else encoded.pixels.nbytes
         if size <= self.room:

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 from ..errors import PreflightError
+from ..model.anyres import image_tokens
+from ..model.context import overflow_cure
 from ..model.nf4 import count_linears
 from ..model.qlora import frozen_layers
 from ..model.visual import encode_frames, inner_model, pools, tokens_per_frame
@@ -46,10 +48,11 @@ def check_context(
     needed = len(sample.prefix) + (sum(lengths) if packing == "multi_turn" else max(lengths))
     room = model.config.text_config.max_position_embeddings
     if needed > room:
+        n_frames = len(sample.pixels) if sample.kind == "video" else 0
         raise PreflightError(
             f"{name} needs {needed} positions ({len(sample.prefix)} before its questions), "
             f"the model has {room}",
-            cure="use fewer frames, pool them, or shorten the text",
+            cure=overflow_cure(model, needed, n_frames),
         )
 
 
@@ -73,6 +76,11 @@ def check_batch(model: nn.Module, batch: dict) -> None:
         pixels = batch.get(f"{kind}_pixels")
         per_frame = tokens_per_frame(model, pooled=pools(model, kind))
         features = 0 if pixels is None else len(pixels) * per_frame
+        if kind == "image" and batch.get("image_views") is not None:
+            cut = batch["image_views"].tolist()
+            fitting = sum(count for count, *_ in cut) == len(pixels)
+            sizes = [image_tokens(model, size) if size[0] else per_frame for _, *size in cut]
+            features = sum(sizes) if fitting else -1
         tokens = int((ids == placeholder).sum())
         if tokens != features:
             raise PreflightError(

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ..model.adapter import load_weights, save_adapter
+from ..model.anyres import encode_images
 from ..model.visual import encode_frames, inner_model, mm_outputs, pools
 from .packing import IGNORE, PADDING
 
@@ -24,7 +25,7 @@ def visual_features(model: nn.Module, batch: dict) -> dict:
     """
     images = videos = None
     if batch.get("image_pixels") is not None:
-        images = list(encode_frames(model, batch["image_pixels"], pooled=False))
+        images = encode_images(model, batch["image_pixels"], batch.get("image_views"))
     if batch.get("video_pixels") is not None:
         videos = [encode_frames(model, batch["video_pixels"], pooled=pools(model, "video"))]
     return mm_outputs(images, videos)
