@@ -105,7 +105,7 @@ def choose(plan: Plan) -> list[tuple[int, Drawn, list[Question]]]:
             return found
         drawn = draw(plan.split, plan.first + offset, plan.n_frames, plan.knobs)
         rng = np.random.default_rng([plan.first + offset, 4])
-        limit = even if offset < 6 * n + 100 else quota
+        limit = even if offset < 12 * n + 100 else quota
         questions = [q for q in drawn.questions if q.kind in quota and (plan.fits is None or plan.fits(q, drawn))]
         picked = pick(questions, quota, limit, taken, answers, rng)
         if picked:
