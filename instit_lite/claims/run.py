@@ -27,7 +27,7 @@ from .readme_table import README, write_table
 from .room import REPEATS, SEEDS, Room, blocked, claims_named, cost_arms, is_done, minutes_of, needs_of, room_of
 
 HEARTBEAT = 60  # seconds between lines that say what is running
-MEMORY_GB = 2.0  # of one job in profile micro
+MEMORY_GB = 4.0  # of one job in profile micro
 Say = Callable[[str], None]
 
 
