@@ -138,7 +138,7 @@ def read_notes(text: str) -> tuple[list[FrameFacts], list[list[Change]]]:
 def choose_questions(
     frames: list[FrameFacts], found: list[list[Change]], rng: np.random.Generator
 ) -> list[Question]:
-    """Choose 10 to 20 questions, or as many as there are: on the clip first, on moments to fill up to 16.
+    """Choose 16 to 20 questions, or as many as there are: on the clip first, on moments to fill up to 16.
 
     A single frame is a picture: it is asked about looks and places, not about motion.
     """

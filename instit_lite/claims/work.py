@@ -30,7 +30,7 @@ from ..model.templates import TEMPLATES
 from ..model.visual import inner_model, tokens_per_frame
 from ..profiles import atomic_write_text
 from ..training.collator import Sample
-from ..training.recipe import SHARES, DialogueSamples, draw_parts, parts_of, samples_of
+from ..training.recipe import SHARES, samples_of
 from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
 from .arms import Arm, arm_named, base_folders, missing_base
@@ -152,8 +152,7 @@ def measure_cost(room: Room, arm: Arm, repeat: int, say: Say = print) -> None:
     data = load_dataset(room.data_folder(arm, 0))
     clips = [d for d in data.dialogues if d["kind"] in ("video_caption", "video_qa")]
     steps = min(COST_STEPS, max(3, room.profile.sft_steps))
-    parts = draw_parts(parts_of(base, clips), steps * room.profile.sft_batch, 0)
-    samples = DialogueSamples(data.folder, parts)
+    samples = samples_of(base, clips, [], data.folder, steps * room.profile.sft_batch, 0)
     with TemporaryDirectory(prefix="costs-") as scratch:
         run_sft(base, samples, room.profile, scratch, steps=steps, say=say, **changes_of(arm, base))
         rows = read_log(Path(scratch) / LOG)

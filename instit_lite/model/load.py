@@ -125,7 +125,8 @@ def load_base(
         prepare(config, pool, 0 if micro else tiles, context)
         dtype = dtype or (torch.float32 if micro else default_dtype())
         model = load_model(folder, config, dtype=dtype, **options)
-        quick_attention(model)
+        if "attn_implementation" not in options:
+            quick_attention(model)
     except (OSError, ValueError, KeyError) as problem:
         raise ModelError(f"cannot be loaded ({problem})", path=folder, cure="download it again") from problem
     side = model.config.vision_config.image_size

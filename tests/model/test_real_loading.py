@@ -153,3 +153,8 @@ def test_what_the_hub_does_not_have_and_what_cannot_be_asked(checkpoint):
     for wrong in ({"fit": "pad"}, {"pool": "max"}, {"tiles": 36}):
         with pytest.raises(ModelError, match="cannot be had"):
             load_base(str(checkpoint("next")), **wrong)
+
+
+@pytest.mark.parametrize("asked, found", [({}, "eager"), ({"attn_implementation": "sdpa"}, "sdpa")])
+def test_short_contexts_get_plain_attention_unless_another_is_asked_for(asked, found):
+    assert load_base("micro", **asked).model.config.text_config._attn_implementation == found
