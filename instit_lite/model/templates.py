@@ -19,6 +19,7 @@ class Template:
     end: str  # closes the answer; supervised, so that the model learns to stop
     gap: str = "\n"  # between the visual tokens and the question
     again: str = ""  # before every question but the first, where turns follow one another
+    frame: str = ""  # the name of a clip's frame, before its visual tokens; INST-IT writes none
 
     def prefix(self, visual: str) -> str:
         """Text shared by all questions about one visual input."""
@@ -48,7 +49,7 @@ def split_space(text: str) -> tuple[str, str]:
 
 
 TEMPLATES = {
-    "micro": Template("micro", "<s>USER: ", " ASSISTANT:", "</s>"),
+    "micro": Template("micro", "<s>USER: ", " ASSISTANT:", "</s>", frame="<{}>"),
     "vicuna_v1": Template(
         "vicuna_v1",
         "<s>A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "

@@ -51,6 +51,7 @@ class Phase:
     pooled_share: float = 0.0
     options_share: float = 0.0
     order_share: float = 0.0
+    strips_share: float = 0.0
     presence: bool = False
 
 
@@ -79,6 +80,8 @@ def base_sample(seed: int, phase: Phase) -> Sample:
         return options_sample(rng, phase.row_tokens)
     if phase.order_share and rng.random() < phase.order_share:
         return order_sample(rng, phase.row_tokens)
+    if phase.strips_share and rng.random() < phase.strips_share:
+        return strips_sample(seed, phase.row_tokens)
     if rng.random() < phase.text_share:
         context, questions = reading_task(seed, rng)
         room = phase.row_tokens - count_tokens(context)
@@ -135,7 +138,7 @@ def order_sample(rng: np.random.Generator, room: int) -> Sample:
     Language models know which part of a long text a word stands in; this one has to be taught. Read as a 4 x 4 table,
     a part has a left and a right, a top and a bottom.
     """
-    words = [["nothing" if rng.random() < 0.8 else str(rng.choice(PLAIN_WORDS)) for _ in range(16)] for _ in range(4)]
+    words = [plain_words(rng) for _ in range(4)]
     numbers = [int(n) for n in rng.permutation(np.arange(1, 6))[: int(rng.integers(1, 5))]]
     paths = {n: number_path(rng) for n in numbers}
     for number, path in paths.items():
@@ -146,9 +149,41 @@ def order_sample(rng: np.random.Generator, room: int) -> Sample:
     steps = [changes(a, b) for a, b in zip(facts, facts[1:])]
     asked = [q for q in clip_questions(facts, steps, rng) if q.kind not in ("colour", "shape", "present")]
     asked += [presence_at(n, f) for f in facts for n in numbers]
-    context = " ".join(word for part in words for word in part)
+    context = " ".join(f"<{t}> {' '.join(part)}" for t, part in enumerate(words, start=1))
     turns = turns_of(asked, rng, room - count_tokens(context), 0.0)
     return Sample(frames=None, kind="text", turns=turns, context=context)
+
+
+def plain_words(rng: np.random.Generator) -> list[str]:
+    """The 16 words of a part: mostly "nothing", some colours and shapes."""
+    return ["nothing" if rng.random() < 0.8 else str(rng.choice(PLAIN_WORDS)) for _ in range(16)]
+
+
+def strips_sample(seed: int, room: int) -> Sample:
+    """One picture with many printed numbers, cut in strips that are named at random, and which number is in which.
+
+    A visual token learns to take up the name before it. A strip's name says nothing about its height, so that the
+    place in the picture cannot stand in for it.
+    """
+    rng = np.random.default_rng([seed, 5])
+    picture, _, printed = draw_picture(seed, 1.0, many=rng.random() < 0.7)
+    count = 4 if rng.random() < 0.7 else 2
+    names = tuple(int(t) for t in rng.permutation(4)[:count] + 1)
+    if rng.random() < 0.3:
+        names = tuple(sorted(names))
+    pooled = rng.random() < 0.5
+    inside = [p for p in printed if abs(count * p.y - round(count * p.y)) > 0.2 / 4 * count]
+    across = {p.value for p in printed} - {p.value for p in inside}
+    where = {p.value: names[int(count * p.y)] for p in inside}
+    numbers = [n for n in range(1, 10) if n not in across]
+    asked = [Question("strip", f"when is number {n} visible?", f"<{t}>") for n, t in where.items()]
+    yes = [(n, t) for n, t in where.items()]
+    no = [(n, t) for n in numbers for t in names if where.get(n) != t]
+    no = [no[i] for i in rng.permutation(len(no))[: len(yes) + 1]]
+    form = "is there a number {} at <{}>?" if rng.random() < 0.5 else "is number {} visible at <{}>?"
+    asked += [Question("strip", form.format(n, t), a) for some, a in ((yes, "yes"), (no, "no")) for n, t in some]
+    turns = turns_of(asked, rng, room - PICTURE_TOKENS // (4 if pooled else 1), 0.0)
+    return Sample(picture[None], "video" if pooled else "image", turns, names=names)
 
 
 def number_path(rng: np.random.Generator) -> list[int | None]:

@@ -39,13 +39,15 @@ class Sample:
 
     `frames`: uint8 [F, H, W, 3] RGB, or None for text only. `kind`: "image" (several frames:
     several images), "video" or "text". `turns`: (question, answer) pairs. `context`: text that
-    stands before every question.
+    stands before every question. `names`: what the parts of the visual input are called, where a
+    clip's frames are not 1, 2, ...; one picture with several names is cut in as many strips.
     """
 
     frames: np.ndarray | None
     kind: str
     turns: Sequence[tuple[str, str]]
     context: str = ""
+    names: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,27 @@ def visual_ids(
     return [placeholder] * (n_frames * tokens_per_frame(base.model, pooled=pools(base.model, kind)))
 
 
+def named(base: Base, visual: list[int], names: Sequence[int]) -> list[int]:
+    """Cut visual tokens evenly and write its name, `<3>`, before each part, where the template does so.
+
+    What a token attends to carries no position of its own: from the name before it, a visual token learns
+    which frame it belongs to. INST-IT leaves this to the positions, which a large model can count.
+    """
+    if not base.template.frame or not names:
+        return visual
+    size = len(visual) // len(names)
+    parts = [base.ids(base.template.frame.format(t)) + visual[i * size : (i + 1) * size] for i, t in enumerate(names)]
+    return [token for part in parts for token in part]
+
+
 def prefix_ids(
-    base: Base, kind: str, n_frames: int, context: str = "", size: tuple[int, int] | None = None
-) -> list[int]:
+    base: Base, kind: str, n_frames: int, context: str = "", size: tuple[int, int] | None = None,
+    names: Sequence[int] = (),
+) -> list[int]:  # fmt: skip
     """Everything that the questions of one sample share, up to and with the visual tokens."""
-    template, visual = base.template, visual_ids(base, kind, n_frames, size)
+    if kind == "video" and n_frames > 1 and not names:
+        names = range(1, n_frames + 1)
+    template, visual = base.template, named(base, visual_ids(base, kind, n_frames, size), names)
     if visual:
         ids = base.ids(template.start) + visual + base.ids(template.gap)
         return ids + base.ids(context + template.gap, template.gap) if context else ids
@@ -144,7 +162,7 @@ def encode(base: Base, sample: Sample, packing: str = PACKINGS[0]) -> Encoded:
     if frames is not None and len(frames):
         n_frames, (pixels, size) = len(frames), base.views(frames, sample.kind)
     return Encoded(
-        prefix_ids(base, sample.kind, n_frames, sample.context, size),
+        prefix_ids(base, sample.kind, n_frames, sample.context, size, sample.names),
         encode_branches(base, sample.turns, n_frames > 0 or bool(sample.context), packing),
         pixels,
         sample.kind,
