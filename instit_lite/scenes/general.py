@@ -90,14 +90,15 @@ class PrintedNumber:
 
 
 def print_numbers(
-    picture: np.ndarray, frame: FrameFacts, rng: np.random.Generator, count: int | None = None
-) -> tuple[np.ndarray, list[PrintedNumber]]:
-    """Print 2 to 5 different numbers on a picture, uint8 [H, W, 3], never on the middle of a thing."""
+    picture: np.ndarray, frame: FrameFacts, rng: np.random.Generator, count: int | None = None,
+    values: list[int] | None = None,
+) -> tuple[np.ndarray, list[PrintedNumber]]:  # fmt: skip
+    """Print 2 to 5 different numbers, or `count`, or these `values` on a picture, uint8 [H, W, 3], never on the middle of a thing."""
     image = Image.fromarray(picture)
     printed: list[PrintedNumber] = []
     wanted = int(rng.integers(2, 6)) if count is None else count
-    values = rng.permutation(np.arange(1, 10))[:wanted]
-    for value in values:
+    drawn = rng.permutation(np.arange(1, 10))[:wanted] if values is None else values
+    for value in drawn:
         on = bool(frame.instances) and rng.random() < ON_THING_SHARE
         for _ in range(30):
             x, y = beside_middle(frame.instances, rng) if on else rng.uniform(*EDGES, 2)

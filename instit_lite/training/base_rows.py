@@ -8,17 +8,18 @@ an instance, no video, no number in a picture used as a name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..model.micro import IMAGE_SIDE, PATCH
-from ..scenes.facts import FrameFacts, InstanceFacts, changes, scene_facts
-from ..scenes.general import DENSE, PrintedNumber, general_questions, number_questions
+from ..scenes.facts import FrameFacts, InstanceFacts, changes, frame_facts, scene_facts
+from ..scenes.general import DENSE, PrintedNumber, general_questions, number_questions, print_numbers
 from ..scenes.language import frame_caption, summary
 from ..scenes.questions import LETTERS, WAYS, Question, clip_questions, image_questions, multiple_choice, presence_at
+from ..scenes.render import render
 from ..scenes.sample import sample_scene
-from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES, place_of
+from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES, Knobs, place_of
 from .collator import Sample
 from .tower import draw_picture
 
@@ -51,7 +52,7 @@ class Phase:
     pooled_share: float = 0.0
     options_share: float = 0.0
     order_share: float = 0.0
-    strips_share: float = 0.0
+    tiles_share: float = 0.0
     presence: bool = False
 
 
@@ -80,8 +81,8 @@ def base_sample(seed: int, phase: Phase) -> Sample:
         return options_sample(rng, phase.row_tokens)
     if phase.order_share and rng.random() < phase.order_share:
         return order_sample(rng, phase.row_tokens)
-    if phase.strips_share and rng.random() < phase.strips_share:
-        return strips_sample(seed, phase.row_tokens)
+    if phase.tiles_share and rng.random() < phase.tiles_share:
+        return tiles_sample(seed, phase.row_tokens)
     if rng.random() < phase.text_share:
         context, questions = reading_task(seed, rng)
         room = phase.row_tokens - count_tokens(context)
@@ -159,31 +160,45 @@ def plain_words(rng: np.random.Generator) -> list[str]:
     return ["nothing" if rng.random() < 0.8 else str(rng.choice(PLAIN_WORDS)) for _ in range(16)]
 
 
-def strips_sample(seed: int, room: int) -> Sample:
-    """One picture with many printed numbers, cut in strips that are named at random, and which number is in which.
+def tiles_sample(seed: int, room: int) -> Sample:
+    """One large picture, cut in four tiles as AnyRes cuts it, and which printed number is in which tile.
 
-    A visual token learns to take up the name before it. A strip's name says nothing about its height, so that the
-    place in the picture cannot stand in for it.
+    Each tile is encoded and pooled on its own and has a name; the names come in any order. From the name before
+    it a visual token learns which tile it belongs to: nothing else in it says so. Numbers may be printed on several
+    tiles.
     """
     rng = np.random.default_rng([seed, 5])
-    picture, _, printed = draw_picture(seed, 1.0, many=rng.random() < 0.7)
-    count = 4 if rng.random() < 0.7 else 2
-    names = tuple(int(t) for t in rng.permutation(4)[:count] + 1)
-    if rng.random() < 0.3:
-        names = tuple(sorted(names))
-    pooled = rng.random() < 0.5
-    inside = [p for p in printed if abs(count * p.y - round(count * p.y)) > 0.2 / 4 * count]
-    across = {p.value for p in printed} - {p.value for p in inside}
-    where = {p.value: names[int(count * p.y)] for p in inside}
-    numbers = [n for n in range(1, 10) if n not in across]
-    asked = [Question("strip", f"when is number {n} visible?", f"<{t}>") for n, t in where.items()]
-    yes = [(n, t) for n, t in where.items()]
-    no = [(n, t) for n in numbers for t in names if where.get(n) != t]
-    no = [no[i] for i in rng.permutation(len(no))[: len(yes) + 1]]
-    form = "is there a number {} at <{}>?" if rng.random() < 0.5 else "is number {} visible at <{}>?"
-    asked += [Question("strip", form.format(n, t), a) for some, a in ((yes, "yes"), (no, "no")) for n, t in some]
-    turns = turns_of(asked, rng, room - PICTURE_TOKENS // (4 if pooled else 1), 0.0)
-    return Sample(picture[None], "video" if pooled else "image", turns, names=names)
+    scene = sample_scene(seed, Knobs(n_things=(1, 4)))
+    u = float(rng.uniform(0.05, 0.95))
+    large, facts = render(scene, u, 2 * IMAGE_SIDE)[0], frame_facts(scene, u)
+    values = rng.permutation(np.arange(1, 10))[: int(rng.integers(2, 6))]
+    tiles, printed = [], []
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        tile = large[row * IMAGE_SIDE :, column * IMAGE_SIDE :][:IMAGE_SIDE, :IMAGE_SIDE]
+        things = tuple(replace(f, x=2 * f.x - column, y=2 * f.y - row, radius=2 * f.radius) for f in facts.instances)
+        own = [int(v) for v in values if rng.random() < 0.5]
+        tile, found = print_numbers(tile, replace(facts, instances=things), rng, values=own)
+        tiles.append(tile)
+        printed.append({p.value: place_of(p.x, p.y) for p in found})
+    names = tuple(sorted(range(1, 5), key=lambda _: rng.random()) if rng.random() < 0.5 else range(1, 5))
+    turns = turns_of(tile_questions(dict(zip(names, printed)), values, rng), rng, room - PICTURE_TOKENS, 0.0)
+    return Sample(np.stack(tiles), "video", turns, names=names)
+
+
+def tile_questions(printed: dict[int, dict[int, str]], values: np.ndarray, rng: np.random.Generator) -> list[Question]:
+    """Which numbers `printed[name]` a tile shows and where: as many yes as no, and the tile of a lone number."""
+    asked = [Question("tile", f"where is number {n} at <{t}>?", own[n]) for t, own in printed.items() for n in own]
+    asked = [asked[i] for i in rng.permutation(len(asked))[:5]]
+    form = str(rng.choice(["is there a number {} at <{}>?", "is number {} visible at <{}>?"]))
+    for n in values:
+        there = [t for t in rng.permutation(list(printed)) if n in printed[t]]
+        absent = [t for t in rng.permutation(list(printed)) if n not in printed[t]]
+        few = min(len(there), len(absent))
+        asked += [Question("tile", form.format(n, t), "yes") for t in there[:few]]
+        asked += [Question("tile", form.format(n, t), "no") for t in absent[:few]]
+        if len(there) == 1:
+            asked.append(Question("tile", f"when is number {n} visible?", f"<{there[0]}>"))
+    return asked
 
 
 def number_path(rng: np.random.Generator) -> list[int | None]:
