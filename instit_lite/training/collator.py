@@ -103,8 +103,7 @@ def prefix_ids(
     names: Sequence[int] = (),
 ) -> list[int]:  # fmt: skip
     """Everything that the questions of one sample share, up to and with the visual tokens."""
-    if kind == "video" and n_frames > 1 and not names:
-        names = range(1, n_frames + 1)
+    names = names or (range(1, n_frames + 1) if n_frames > 1 else ())
     template, visual = base.template, named(base, visual_ids(base, kind, n_frames, size), names)
     if visual:
         ids = base.ids(template.start) + visual + base.ids(template.gap)

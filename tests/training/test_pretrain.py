@@ -11,7 +11,7 @@ from instit_lite.scenes.language import vocabulary
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
 from instit_lite.training.base_rows import (
-    PHASES, base_sample, count_tokens, options_sample, order_sample, presence_questions,
+    PHASES, base_sample,
 )  # fmt: skip
 from instit_lite.training.pretrain import new_base, save_base
 from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
