@@ -1,0 +1,81 @@
+"""Rows and questions of the base about printed numbers: is one there, many to find, one picture cut in tiles.
+
+No mark on an instance, no video, no number in a picture used as a name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..model.micro import IMAGE_SIDE, PATCH
+from ..scenes.facts import frame_facts
+from ..scenes.general import PrintedNumber, number_questions, print_numbers
+from ..scenes.questions import Question
+from ..scenes.render import render
+from ..scenes.sample import sample_scene
+from ..scenes.world import Knobs, place_of
+from .collator import Sample
+from .tower import draw_picture
+from .turns import turns_of
+
+PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
+
+
+def presence_questions(printed: list[PrintedNumber], rng: np.random.Generator) -> list[Question]:
+    """Two numbers that are printed and two that are not: looking for one without knowing that it is there."""
+    values = [p.value for p in printed]
+    there = rng.permutation(values)[:2]
+    missing = rng.permutation([n for n in range(1, 10) if n not in values])[:2]
+    return [Question("exists", f"is there a number {n}?", "yes" if n in values else "no") for n in (*there, *missing)]
+
+
+def find_sample(seed: int) -> Sample:
+    """A row about 6 to 9 printed numbers: where is each, which is on each thing, which is at some of the places."""
+    picture, facts, printed = draw_picture(seed, 1.0, many=True)
+    questions = number_questions(printed, facts, np.random.default_rng([seed, 3]))
+    asked = [q for q in questions if q.kind in ("where_number", "number_on")]
+    asked += [q for q in questions if q.kind == "number_at"][:4]
+    return Sample(frames=picture[None], kind="image", turns=[(q.question, q.answer) for q in asked])
+
+
+def tiles_sample(seed: int, room: int) -> Sample:
+    """One large picture, cut in four tiles as AnyRes cuts it, and which printed number is in which tile.
+
+    Each tile is encoded and pooled on its own and has a name; the names come in any order. From the name before
+    it a visual token learns which tile it belongs to: nothing else in it says so. Numbers may be printed on several
+    tiles.
+    """
+    rng = np.random.default_rng([seed, 5])
+    scene = sample_scene(seed, Knobs(n_things=(1, 4)))
+    u = float(rng.uniform(0.05, 0.95))
+    large, facts = render(scene, u, 2 * IMAGE_SIDE)[0], frame_facts(scene, u)
+    values = rng.permutation(np.arange(1, 10))[: int(rng.integers(2, 6))]
+    tiles, printed = [], []
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        tile = large[row * IMAGE_SIDE :, column * IMAGE_SIDE :][:IMAGE_SIDE, :IMAGE_SIDE]
+        things = tuple(replace(f, x=2 * f.x - column, y=2 * f.y - row, radius=2 * f.radius) for f in facts.instances)
+        own = [int(v) for v in values if rng.random() < 0.5]
+        tile, found = print_numbers(tile, replace(facts, instances=things), rng, values=own)
+        tiles.append(tile)
+        printed.append({p.value: place_of(p.x, p.y) for p in found})
+    names = tuple(sorted(range(1, 5), key=lambda _: rng.random()) if rng.random() < 0.5 else range(1, 5))
+    turns = turns_of(tile_questions(dict(zip(names, printed)), values, rng), rng, room - PICTURE_TOKENS, 0.0)
+    return Sample(np.stack(tiles), "video", turns, names=names)
+
+
+def tile_questions(printed: dict[int, dict[int, str]], values: np.ndarray, rng: np.random.Generator) -> list[Question]:
+    """Which numbers `printed[name]` a tile shows and where: as many yes as no, and the tile of a lone number."""
+    asked = [Question("tile", f"where is number {n} at <{t}>?", own[n]) for t, own in printed.items() for n in own]
+    asked = [asked[i] for i in rng.permutation(len(asked))[:5]]
+    form = str(rng.choice(["is there a number {} at <{}>?", "is number {} visible at <{}>?"]))
+    for n in values:
+        there = [t for t in rng.permutation(list(printed)) if n in printed[t]]
+        absent = [t for t in rng.permutation(list(printed)) if n not in printed[t]]
+        few = min(len(there), len(absent))
+        asked += [Question("tile", form.format(n, t), "yes") for t in there[:few]]
+        asked += [Question("tile", form.format(n, t), "no") for t in absent[:few]]
+        if len(there) == 1:
+            asked.append(Question("tile", f"when is number {n} visible?", f"<{there[0]}>"))
+    return asked
