@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..model.micro import IMAGE_SIDE, PATCH
-from ..scenes.facts import frame_facts
+from ..scenes.facts import direction, frame_facts
 from ..scenes.general import PrintedNumber, number_questions, print_numbers
 from ..scenes.questions import Question
 from ..scenes.render import render
@@ -59,23 +59,47 @@ def tiles_sample(seed: int, room: int) -> Sample:
         own = [int(v) for v in values if rng.random() < 0.5]
         tile, found = print_numbers(tile, replace(facts, instances=things), rng, values=own)
         tiles.append(tile)
-        printed.append({p.value: place_of(p.x, p.y) for p in found})
+        printed.append({p.value: p for p in found})
     names = tuple(sorted(range(1, 5), key=lambda _: rng.random()) if rng.random() < 0.5 else range(1, 5))
     turns = turns_of(tile_questions(dict(zip(names, printed)), values, rng), rng, room - PICTURE_TOKENS, 0.0)
     return Sample(np.stack(tiles), "video", turns, names=names)
 
 
-def tile_questions(printed: dict[int, dict[int, str]], values: np.ndarray, rng: np.random.Generator) -> list[Question]:
-    """Which numbers `printed[name]` a tile shows and where: as many yes as no, and the tile of a lone number."""
-    asked = [Question("tile", f"where is number {n} at <{t}>?", own[n]) for t, own in printed.items() for n in own]
-    asked = [asked[i] for i in rng.permutation(len(asked))[:5]]
+def tile_questions(
+    printed: dict[int, dict[int, PrintedNumber]], values: np.ndarray, rng: np.random.Generator
+) -> list[Question]:
+    """Which numbers a tile shows, `printed[name][value]`, where they are, and how tiles differ.
+
+    As many yes as no. A number on two tiles lies another way in each; one is on a tile and not on another.
+    """
+    asked = [
+        Question("tile", f"where is number {n} at <{t}>?", place_of(p.x, p.y))
+        for t, own in printed.items() for n, p in own.items()
+    ]  # fmt: skip
+    asked = [asked[i] for i in rng.permutation(len(asked))[:3]]
     form = str(rng.choice(["is there a number {} at <{}>?", "is number {} visible at <{}>?"]))
     for n in values:
         there = [t for t in rng.permutation(list(printed)) if n in printed[t]]
         absent = [t for t in rng.permutation(list(printed)) if n not in printed[t]]
-        few = min(len(there), len(absent))
+        few = min(len(there), len(absent), 1)
         asked += [Question("tile", form.format(n, t), "yes") for t in there[:few]]
         asked += [Question("tile", form.format(n, t), "no") for t in absent[:few]]
         if len(there) == 1:
             asked.append(Question("tile", f"when is number {n} visible?", f"<{there[0]}>"))
+    pairs = [(a, b) for a in printed for b in printed if a < b]
+    return asked + [q for i in rng.permutation(len(pairs))[:3] for q in pair_questions(printed, *pairs[i])]
+
+
+def pair_questions(printed: dict[int, dict[int, PrintedNumber]], a: int, b: int) -> list[Question]:
+    """Compare two tiles: which way a number lies, where that is clear, and which number only one of them shows."""
+    asked = []
+    for n in printed[a].keys() & printed[b].keys():
+        dx, dy = printed[b][n].x - printed[a][n].x, printed[b][n].y - printed[a][n].y
+        large, small = max(abs(dx), abs(dy)), min(abs(dx), abs(dy))
+        if large > max(0.2, 1.5 * small):
+            asked.append(Question("way", f"which way is number {n} from <{a}> to <{b}>?", direction(dx, dy)))
+    for here, other in ((a, b), (b, a)):
+        only = printed[here].keys() - printed[other].keys()
+        if len(only) == 1:
+            asked.append(Question("only", f"which number is at <{here}> not at <{other}>?", str(*only)))
     return asked

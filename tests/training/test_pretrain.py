@@ -8,12 +8,14 @@ import torch
 from torch import nn
 
 from instit_lite.scenes.language import vocabulary
+from instit_lite.scenes.world import PLACES
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
-from instit_lite.training.base_rows import (
-    PHASES, base_sample,
-)  # fmt: skip
+from instit_lite.training.base_pictures import presence_questions, tiles_sample
+from instit_lite.training.base_rows import PHASES, base_sample
+from instit_lite.training.base_texts import options_sample, order_sample
 from instit_lite.training.pretrain import new_base, save_base
+from instit_lite.training.turns import count_tokens
 from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
 
 
@@ -78,7 +80,7 @@ def test_base_rows_hold_no_marks_and_no_video(phase):
         if sample.frames is not None:
             of_options = " ".join(a for _, a in sample.turns)
             assert "[" not in text + of_options, "a picture of the base's training must not be asked about by mark"
-            assert len(sample.frames) == 1, "a video must not be shown"
+            assert len(sample.frames) == (4 if sample.names else 1), "a video must not be shown"
         assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= phase.row_tokens + 60
         assert sample.turns
     texts = phase.options_share + phase.order_share
@@ -92,9 +94,8 @@ def test_an_order_row_is_answered_by_its_text():
     asked = set()
     for seed in range(40):
         sample = order_sample(np.random.default_rng(seed), 256)
-        words = sample.context.split()
-        parts = [words[i : i + 16] for i in range(0, 64, 16)]
-        assert len(words) == 64 and sample.frames is None
+        parts = [part.split() for part in re.split(r"<\d> ?", sample.context)[1:]]
+        assert [len(part) for part in parts] == [16] * 4 and sample.frames is None
         for question, answer in sample.turns:
             number = re.search(r"\[(\d)\]", question)
             there = [number[1] in part for part in parts] if number else []
@@ -105,6 +106,29 @@ def test_an_order_row_is_answered_by_its_text():
                 at = int(answer[1]) - 1
                 assert there[at] and not there[at - 1]
     assert asked == {"yes", "no"}
+
+
+def test_a_tile_row_is_one_picture_in_four_tiles_under_their_names():
+    answers = set()
+    for seed in range(30):
+        sample = tiles_sample(seed, 256)
+        assert sample.frames.shape[0] == 4 and sorted(sample.names) == [1, 2, 3, 4]
+        there = {a for q, a in sample.turns if q.startswith("where")}
+        assert there <= set(PLACES)
+        lone = {re.search(r"number (\d)", q)[1]: a for q, a in sample.turns if q.startswith("when")}
+        for question, answer in sample.turns:
+            number = re.search(r"number (\d)", question)[1]
+            if question.startswith("is "):
+                answers.add(answer)
+                assert number not in lone or (answer == "yes") == (lone[number] in question)
+    assert answers == {"yes", "no"}
+
+
+def test_the_tiles_of_a_row_are_cut_from_one_rendering():
+    tiles = tiles_sample(4, 256).frames
+    large = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])]).astype(int)
+    seams = [np.abs(large[:, 64] - large[:, 63]), np.abs(large[64] - large[63])]
+    assert all(np.median(seam) < 6 for seam in seams), "a background goes on over the cut"
 
 
 def test_presence_is_asked_of_printed_and_of_missing_numbers():
