@@ -25,7 +25,7 @@ from .equations import FRAME, VIDEO
 from .pictures import decode_picture, pixel_hash
 from .prompts import NO_CHANGE
 
-USUAL_PAIRS, MAX_PAIRS = 16, 20
+USUAL_PAIRS, MAX_PAIRS, PRESENCE_PAIRS = 12, 20, 3
 MAX_WRONG_ID = 9
 ATTRIBUTES = {"colour": tuple(COLOURS), "shape": SHAPES, "size": tuple(SIZES), "place": PLACES}
 
@@ -138,29 +138,44 @@ def read_notes(text: str) -> tuple[list[FrameFacts], list[list[Change]]]:
 def choose_questions(
     frames: list[FrameFacts], found: list[list[Change]], rng: np.random.Generator
 ) -> list[Question]:
-    """Choose 16 to 20 questions, or as many as there are: on the clip first, on moments to fill up to 16.
+    """Choose 10 to 20 questions, the paper's range, or as many as there are.
 
-    A single frame is a picture: it is asked about looks and places, not about motion.
+    A single frame is a picture: it is asked about looks and places, not about motion. A clip is asked about what
+    happens in it, one look of each mark, and about moments.
     """
-    still = len(frames) == 1
-    chosen = distinct(image_questions(frames[0], rng) if still else clip_questions(frames, found, rng))
-    if not still:
+    if len(frames) == 1:
+        chosen = distinct(image_questions(frames[0], rng))
+    else:
+        asked = clip_questions(frames, found, rng)
+        looks = {q.question.split("[")[1][0]: q for q in shuffled(asked, rng) if q.kind in ("colour", "shape")}
+        chosen = [q for q in asked if q.kind not in ("colour", "shape", "present")]
+        chosen = distinct([*chosen, *looks.values(), *presence_questions(frames, rng)])
         wanted = max(len(chosen), USUAL_PAIRS)
-        chosen = distinct([*chosen, *moment_questions(frames, rng)])[:wanted]
+        chosen = distinct([*chosen, *shuffled(moment_questions(frames), rng)])[:wanted]
     if len(chosen) > MAX_PAIRS:
         chosen = [chosen[i] for i in sorted(rng.choice(len(chosen), MAX_PAIRS, replace=False))]
     return chosen
 
 
-def moment_questions(frames: list[FrameFacts], rng: np.random.Generator) -> list[Question]:
-    """Ask about a moment: what and where each instance is, and whether it is there at all: "where is [1] at <2>?"."""
+def presence_questions(frames: list[FrameFacts], rng: np.random.Generator) -> list[Question]:
+    """Ask whether an instance is there at a moment: as many no as yes, so that "yes" is not the usual answer."""
     seen = sorted({f.mark_id for frame in frames for f in frame.instances})
-    asked = [
+    asked = shuffled([presence_at(i, frame) for frame in frames for i in seen], rng)
+    absent = [q for q in asked if q.answer == "no"][:PRESENCE_PAIRS]
+    return absent + [q for q in asked if q.answer == "yes"][: max(1, len(absent))]
+
+
+def moment_questions(frames: list[FrameFacts]) -> list[Question]:
+    """Ask about a moment: what and where each instance is: "where is [1] at <2>?"."""
+    return [
         replace(q, question=f"{q.question[:-1]} at <{frame.timestamp}>?")
         for frame in frames for f in frame.instances for q in attribute_questions(f, [], f"[{f.mark_id}]")
         if q.kind in ("place", "size", "phrase")
-    ] + [presence_at(i, frame) for frame in frames for i in seen]
-    return [asked[i] for i in rng.permutation(len(asked))]
+    ]  # fmt: skip
+
+
+def shuffled(questions: list[Question], rng: np.random.Generator) -> list[Question]:
+    return [questions[i] for i in rng.permutation(len(questions))]
 
 
 def distinct(questions: list[Question]) -> list[Question]:

@@ -12,14 +12,16 @@ import numpy as np
 from ..model.micro import IMAGE_SIDE, PATCH
 from ..scenes.facts import direction, frame_facts
 from ..scenes.general import PrintedNumber, number_questions, print_numbers
-from ..scenes.questions import Question
+from ..scenes.questions import WAYS, Question, make
 from ..scenes.render import render
 from ..scenes.sample import sample_scene
-from ..scenes.world import Knobs, place_of
+from ..scenes.world import PLACES, Knobs, place_of
 from .collator import Sample
 from .tower import draw_picture
 from .turns import turns_of
 
+CHOICE_SHARE = 0.3  # of the questions about tiles
+DIGITS, NAMES = "123456789", [f"<{t}>" for t in range(1, 9)]
 PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
 
 
@@ -61,7 +63,7 @@ def tiles_sample(seed: int, room: int) -> Sample:
         tiles.append(tile)
         printed.append({p.value: p for p in found})
     names = tuple(sorted(range(1, 5), key=lambda _: rng.random()) if rng.random() < 0.5 else range(1, 5))
-    turns = turns_of(tile_questions(dict(zip(names, printed)), values, rng), rng, room - PICTURE_TOKENS, 0.0)
+    turns = turns_of(tile_questions(dict(zip(names, printed)), values, rng), rng, room - PICTURE_TOKENS, CHOICE_SHARE)
     return Sample(np.stack(tiles), "video", turns, names=names)
 
 
@@ -72,8 +74,9 @@ def tile_questions(
 
     As many yes as no. A number on two tiles lies another way in each; one is on a tile and not on another.
     """
+    names = [f"<{t}>" for t in printed]
     asked = [
-        Question("tile", f"where is number {n} at <{t}>?", place_of(p.x, p.y))
+        make("tile", f"where is number {n} at <{t}>?", place_of(p.x, p.y), [], list(PLACES))
         for t, own in printed.items() for n, p in own.items()
     ]  # fmt: skip
     asked = [asked[i] for i in rng.permutation(len(asked))[:3]]
@@ -85,7 +88,7 @@ def tile_questions(
         asked += [Question("tile", form.format(n, t), "yes") for t in there[:few]]
         asked += [Question("tile", form.format(n, t), "no") for t in absent[:few]]
         if len(there) == 1:
-            asked.append(Question("tile", f"when is number {n} visible?", f"<{there[0]}>"))
+            asked.append(make("tile", f"when is number {n} visible?", f"<{there[0]}>", names, list(NAMES)))
     pairs = [(a, b) for a in printed for b in printed if a < b]
     return asked + [q for i in rng.permutation(len(pairs))[:3] for q in pair_questions(printed, *pairs[i])]
 
@@ -97,9 +100,10 @@ def pair_questions(printed: dict[int, dict[int, PrintedNumber]], a: int, b: int)
         dx, dy = printed[b][n].x - printed[a][n].x, printed[b][n].y - printed[a][n].y
         large, small = max(abs(dx), abs(dy)), min(abs(dx), abs(dy))
         if large > max(0.2, 1.5 * small):
-            asked.append(Question("way", f"which way is number {n} from <{a}> to <{b}>?", direction(dx, dy)))
+            asked.append(make("way", f"which way is number {n} from <{a}> to <{b}>?", direction(dx, dy), [], list(WAYS)))
     for here, other in ((a, b), (b, a)):
         only = printed[here].keys() - printed[other].keys()
         if len(only) == 1:
-            asked.append(Question("only", f"which number is at <{here}> not at <{other}>?", str(*only)))
+            others = [str(n) for n in (*printed[here], *printed[other])]
+            asked.append(make("only", f"which number is at <{here}> not at <{other}>?", str(*only), others, list(DIGITS)))
     return asked

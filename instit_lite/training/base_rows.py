@@ -49,6 +49,7 @@ class Phase:
     presence: bool = False
 
 
+EARLIER = "polish"  # the state before it is kept: see `pretrain.train_base`
 PHASES = (
     Phase("base", 1300, 2e-3, 0, 192, 0.2, 0.0, both=False),
     Phase("options", 300, 2e-3, 6 * 10**8, 128, 0.0, 0.0, both=False, options_share=1.0),
@@ -57,6 +58,7 @@ PHASES = (
     Phase("join", 400, 1.5e-3, 5 * 10**8, 256, 0.08, 0.25, both=True, find_share=0.3, pooled_share=0.3, options_share=0.05),
     Phase("order", 700, 2e-3, 9 * 10**8, 256, 0.0, 0.0, both=False, order_share=1.0),
     Phase("polish", 2600, 1.5e-3, 8 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.08, pooled_share=0.25, options_share=0.04, order_share=0.1, presence=True),
+    Phase("tiles", 1800, 1.5e-3, 11 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.05, pooled_share=0.25, options_share=0.03, order_share=0.12, tiles_share=0.48, presence=True),
 )  # fmt: skip
 
 

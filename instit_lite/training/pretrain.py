@@ -21,7 +21,7 @@ from ..model.tokenizer import micro_tokenizer
 from ..model.visual import inner_model
 from ..profiles import atomic_write_text, build_dir
 from .align import align_projector
-from .base_rows import PHASES, Phase, base_sample
+from .base_rows import EARLIER, PHASES, Phase, base_sample
 from .collator import collate
 from .loop import train_loop
 from .fast_cpu import fast_cpu
@@ -41,13 +41,13 @@ def new_base(seed: int, size: str = "small") -> Base:
 def train_base(base: Base, folder: Path, seed: int, share: float, batch: int) -> None:
     """Teach projector and language model to answer, with the tower frozen, in place; `share` of each phase's steps.
 
-    The state before the last phase is kept as a checkpoint of its own, `folder/earlier`: what happens when INST-IT
+    The state before the phase `EARLIER` is kept as a checkpoint of its own, `folder/earlier`: what happens when INST-IT
     data are mixed in from there on, instead of afterwards, is one of the paper's questions (Table 6).
     """
     base.model.requires_grad_(True)
     inner_model(base.model).vision_tower.requires_grad_(False)
     for phase in PHASES:
-        if phase is PHASES[-1]:
+        if phase.name == EARLIER:
             save_base(base, folder / "earlier")
 
         def make(step: int, phase: Phase = phase) -> dict:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from instit_lite.scenes.language import vocabulary
+from instit_lite.scenes.questions import WAYS
 from instit_lite.scenes.world import PLACES
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
@@ -117,10 +118,15 @@ def test_a_tile_row_is_one_picture_in_four_tiles_under_their_names():
         assert there <= set(PLACES)
         lone = {re.search(r"number (\d)", q)[1]: a for q, a in sample.turns if q.startswith("when")}
         for question, answer in sample.turns:
-            number = re.search(r"number (\d)", question)[1]
             if question.startswith("is "):
                 answers.add(answer)
+                number = re.search(r"number (\d)", question)[1]
                 assert number not in lone or (answer == "yes") == (lone[number] in question)
+            if question.startswith("which number"):
+                here, other = re.findall(r"<\d>", question)
+                assert lone.get(answer, here) == here != other
+            if question.startswith("which way"):
+                assert answer in WAYS and re.search(r"number (\d)", question)[1] not in lone
     assert answers == {"yes", "no"}
 
 
