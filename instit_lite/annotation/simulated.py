@@ -27,6 +27,7 @@ from .prompts import NO_CHANGE
 
 USUAL_PAIRS, MAX_PAIRS, PRESENCE_PAIRS = 12, 20, 3
 MAX_WRONG_ID = 9
+REPLIES = 2  # counted up when the same request gets another reply, so that no ledger mixes them
 ATTRIBUTES = {"colour": tuple(COLOURS), "shape": SHAPES, "size": tuple(SIZES), "place": PLACES}
 
 
@@ -54,7 +55,7 @@ class Simulator:
     @property
     def identity(self) -> str:
         """A name for seed and error model, part of the server's address, so that ledgers keep them apart."""
-        return f"{zlib.crc32(repr((self.seed, self.errors)).encode()):08x}"
+        return f"{zlib.crc32(repr((REPLIES, self.seed, self.errors)).encode()):08x}"
 
     def know_frame(self, marked: np.ndarray, facts: FrameFacts) -> None:
         """Register what is true of a marked frame, uint8 [H, W, 3], by its pixels."""

@@ -55,8 +55,8 @@ ARMS = {arm.name: arm for arm in (
     Arm("groups3", "and video descriptions and questions", groups=(1, 2, 3)),
     Arm("encoder_all", "all encoder layers tuned", tuned="all", cost=1.2),
     Arm("encoder_none", "no encoder layer tuned", tuned="none", cost=0.8),
-    # The same amount of each kind of data, in another order: 0.61 is half of 1 (first) and 0.22 (the recipe's share).
-    Arm("direct", "from an earlier base: everything mixed from there on", base="earlier", steps=2, general=0.61,
+    # The same amount of each kind of data, in another order: 0.6 is half of 1 (first) and 0.2 (the recipe's share).
+    Arm("direct", "from an earlier base: everything mixed from there on", base="earlier", steps=2, general=0.6,
         nf4=False, cost=2),
     Arm("continuous", "from an earlier base: general data first, the recipe after", base="earlier", general_first=1,
         nf4=False, cost=2),

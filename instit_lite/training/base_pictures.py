@@ -1,6 +1,7 @@
-"""Rows and questions of the base about printed numbers: is one there, many to find, one picture cut in tiles.
+"""Rows of the base about printed numbers. In: a seed, a room in tokens. Out: samples of one picture and questions.
 
-No mark on an instance, no video, no number in a picture used as a name.
+Is a number there, many to find, one picture cut in named strips or tiles. No mark on an instance, no video, no number
+in a picture used as a name.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .turns import turns_of
 
 CHOICE_SHARE = 0.3  # of the questions about tiles
 DIGITS, NAMES = "123456789", [f"<{t}>" for t in range(1, 9)]
+VISIBLE = ("is there a number {} at <{}>?", "is number {} visible at <{}>?")
 PICTURE_TOKENS = (IMAGE_SIDE // PATCH) ** 2
 
 
@@ -40,6 +42,32 @@ def find_sample(seed: int) -> Sample:
     asked = [q for q in questions if q.kind in ("where_number", "number_on")]
     asked += [q for q in questions if q.kind == "number_at"][:4]
     return Sample(frames=picture[None], kind="image", turns=[(q.question, q.answer) for q in asked])
+
+
+def strips_sample(seed: int, room: int) -> Sample:
+    """One picture cut in strips that are named in any order, and which printed number is in which.
+
+    A visual token learns to take up the name before it. Easier than tiles, because a number is printed once, and
+    the way there: tiles alone stay at chance.
+    """
+    rng = np.random.default_rng([seed, 5])
+    picture, _, printed = draw_picture(seed, 1.0, many=rng.random() < 0.7)
+    count = 4 if rng.random() < 0.7 else 2
+    names = tuple(int(t) for t in rng.permutation(4)[:count] + 1)
+    if rng.random() < 0.3:
+        names = tuple(sorted(names))
+    inside = [p for p in printed if abs(p.y - round(count * p.y) / count) > 0.05]  # not across two strips
+    where = {p.value: names[int(count * p.y)] for p in inside}
+    across = {p.value for p in printed} - where.keys()
+    no = [(n, t) for n in range(1, 10) if n not in across for t in names if where.get(n) != t]
+    no = [no[i] for i in rng.permutation(len(no))[: len(where) + 1]]
+    form = str(rng.choice(VISIBLE))
+    asked = [Question("strip", f"when is number {n} visible?", f"<{t}>") for n, t in where.items()]
+    asked += [Question("strip", form.format(n, t), "yes") for n, t in where.items()]
+    asked += [Question("strip", form.format(n, t), "no") for n, t in no]
+    pooled = rng.random() < 0.5
+    turns = turns_of(asked, rng, room - PICTURE_TOKENS // (4 if pooled else 1), 0.0)
+    return Sample(picture[None], "video" if pooled else "image", turns, names=names)
 
 
 def tiles_sample(seed: int, room: int) -> Sample:
@@ -80,7 +108,7 @@ def tile_questions(
         for t, own in printed.items() for n, p in own.items()
     ]  # fmt: skip
     asked = [asked[i] for i in rng.permutation(len(asked))[:3]]
-    form = str(rng.choice(["is there a number {} at <{}>?", "is number {} visible at <{}>?"]))
+    form = str(rng.choice(VISIBLE))
     for n in values:
         there = [t for t in rng.permutation(list(printed)) if n in printed[t]]
         absent = [t for t in rng.permutation(list(printed)) if n not in printed[t]]

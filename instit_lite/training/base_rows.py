@@ -1,8 +1,9 @@
 """What the base reads and is asked in its last stage. In: a seed and a phase. Out: one row of questions.
 
-Six kinds of rows: an unmarked picture, some with printed numbers; many numbers to find; one large picture in named
-tiles; options to choose from, about a word that the question itself says; a text to read; a text in four parts, about
-the order of what it says. No mark on an instance, no video, no number in a picture used as a name.
+Seven kinds of rows: an unmarked picture, some with printed numbers; many numbers to find; one picture in named strips;
+one large picture in named tiles; options to choose from, about a word that the question itself says; a text to read; a
+text in four parts, about the order of what it says. No mark on an instance, no video, no number in a picture used as a
+name.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..scenes.general import general_questions, number_questions
-from .base_pictures import PICTURE_TOKENS, find_sample, presence_questions, tiles_sample
+from .base_pictures import PICTURE_TOKENS, find_sample, presence_questions, strips_sample, tiles_sample
 from .base_texts import options_sample, order_sample, reading_task
 from .collator import Sample
 from .tower import draw_picture
@@ -45,6 +46,7 @@ class Phase:
     pooled_share: float = 0.0
     options_share: float = 0.0
     order_share: float = 0.0
+    strips_share: float = 0.0
     tiles_share: float = 0.0
     presence: bool = False
 
@@ -58,7 +60,8 @@ PHASES = (
     Phase("join", 400, 1.5e-3, 5 * 10**8, 256, 0.08, 0.25, both=True, find_share=0.3, pooled_share=0.3, options_share=0.05),
     Phase("order", 700, 2e-3, 9 * 10**8, 256, 0.0, 0.0, both=False, order_share=1.0),
     Phase("polish", 2600, 1.5e-3, 8 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.08, pooled_share=0.25, options_share=0.04, order_share=0.1, presence=True),
-    Phase("tiles", 1800, 1.5e-3, 11 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.05, pooled_share=0.25, options_share=0.03, order_share=0.12, tiles_share=0.48, presence=True),
+    Phase("strips", 700, 1.5e-3, 10 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.05, pooled_share=0.25, options_share=0.03, order_share=0.2, strips_share=0.35, presence=True),
+    Phase("tiles", 1900, 1.5e-3, 11 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.05, pooled_share=0.25, options_share=0.03, order_share=0.12, tiles_share=0.45, presence=True),
 )  # fmt: skip
 
 
@@ -71,6 +74,8 @@ def base_sample(seed: int, phase: Phase) -> Sample:
         return options_sample(rng, phase.row_tokens)
     if phase.order_share and rng.random() < phase.order_share:
         return order_sample(rng, phase.row_tokens)
+    if phase.strips_share and rng.random() < phase.strips_share:
+        return strips_sample(seed, phase.row_tokens)
     if phase.tiles_share and rng.random() < phase.tiles_share:
         return tiles_sample(seed, phase.row_tokens)
     if rng.random() < phase.text_share:

@@ -1,6 +1,7 @@
-"""Rows of the base without a picture: options to choose from, a text in four parts, a text about a scene.
+"""Rows of the base without a picture. In: a random generator, a room in tokens. Out: samples of text and questions.
 
-Reading, choosing among options and order in a text are what a real language model brings along.
+Options to choose from, a text in four parts, a text about a scene: reading, choosing and order in a text are what a
+real language model brings along.
 """
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -31,6 +33,24 @@ def test_one_per_sample_repeats_the_visual_input(base, sample):
     assert batch["input_ids"].shape[0] == 3
     assert batch["video_pixels"].shape[0] == 6
     assert batch["video_pixels"][:2].equal(batch["video_pixels"][4:])
+
+
+def test_frames_have_their_names_before_them_where_the_template_names_them(base, sample):
+    text = base.tokenizer.decode(encode(base, sample("video", 2)).prefix)
+    pooled = " ".join(["<video>"] * 4)
+    assert f"< 1 > {pooled} < 2 > {pooled}" in text
+    named = replace(sample("video", 2), names=(4, 2))
+    assert f"< 4 > {pooled} < 2 > {pooled}" in base.tokenizer.decode(encode(base, named).prefix)
+    silent = replace(base, template=replace(base.template, frame=""))
+    assert f"USER {pooled} {pooled}" in silent.tokenizer.decode(encode(silent, sample("video", 2)).prefix).replace(" :", "")
+
+
+def test_one_picture_has_a_name_only_where_it_is_given_some(base, sample):
+    assert "< 1 >" not in base.tokenizer.decode(encode(base, sample("image")).prefix)
+    strips = replace(sample("image"), names=(3, 1))
+    text = base.tokenizer.decode(encode(base, strips).prefix)
+    half = " ".join(["<image>"] * 8)
+    assert f"< 3 > {half} < 1 > {half}" in text
 
 
 def test_generation_starts_from_what_training_saw(base, sample):

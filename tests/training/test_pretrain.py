@@ -12,7 +12,7 @@ from instit_lite.scenes.questions import WAYS
 from instit_lite.scenes.world import PLACES
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
-from instit_lite.training.base_pictures import presence_questions, tiles_sample
+from instit_lite.training.base_pictures import presence_questions, strips_sample, tiles_sample
 from instit_lite.training.base_rows import PHASES, base_sample
 from instit_lite.training.base_texts import options_sample, order_sample
 from instit_lite.training.pretrain import new_base, save_base
@@ -81,7 +81,7 @@ def test_base_rows_hold_no_marks_and_no_video(phase):
         if sample.frames is not None:
             of_options = " ".join(a for _, a in sample.turns)
             assert "[" not in text + of_options, "a picture of the base's training must not be asked about by mark"
-            assert len(sample.frames) == (4 if sample.names else 1), "a video must not be shown"
+            assert len(sample.frames) == 1 or (phase.tiles_share and len(sample.names) == 4), "a video must not be shown"
         assert count_tokens(sample.context) + sum(count_tokens(q + a) for q, a in sample.turns) <= phase.row_tokens + 60
         assert sample.turns
     texts = phase.options_share + phase.order_share
@@ -109,15 +109,31 @@ def test_an_order_row_is_answered_by_its_text():
     assert asked == {"yes", "no"}
 
 
+def test_a_strip_row_names_the_strip_that_holds_a_number():
+    seen = set()
+    for seed in range(30):
+        sample = strips_sample(seed, 256)
+        printed = {p.value: p for many in (False, True) for p in draw_picture(seed, 1.0, many=many)[2]}
+        assert len(sample.frames) == 1 and set(sample.names) <= {1, 2, 3, 4}
+        seen.add((sample.kind, len(sample.names)))
+        asked = {q: a for q, a in sample.turns}
+        for question, answer in asked.items():
+            number = re.search(r"number (\d)", question)[1]
+            if question.startswith("when"):
+                assert int(answer[1]) in sample.names and int(number) in printed
+                assert all((a == "yes") == (answer in q) for q, a in asked.items() if f"number {number} " in q and "when" not in q)
+    assert seen == {(kind, count) for kind in ("image", "video") for count in (2, 4)}
+
+
 def test_a_tile_row_is_one_picture_in_four_tiles_under_their_names():
     answers = set()
     for seed in range(30):
         sample = tiles_sample(seed, 256)
         assert sample.frames.shape[0] == 4 and sorted(sample.names) == [1, 2, 3, 4]
-        there = {a for q, a in sample.turns if q.startswith("where")}
-        assert there <= set(PLACES)
-        lone = {re.search(r"number (\d)", q)[1]: a for q, a in sample.turns if q.startswith("when")}
-        for question, answer in sample.turns:
+        turns = [(q, a) for q, a in sample.turns if "A: " not in q]
+        assert {a for q, a in turns if q.startswith("where")} <= set(PLACES)
+        lone = {re.search(r"number (\d)", q)[1]: a for q, a in turns if q.startswith("when")}
+        for question, answer in turns:
             if question.startswith("is "):
                 answers.add(answer)
                 number = re.search(r"number (\d)", question)[1]

@@ -48,13 +48,13 @@ def test_splitting_loses_nothing_and_fills_evenly(base, n, room):
 def test_the_mix_has_its_shares_and_uses_all_before_any_again(base, root):
     own = [qa_dialogue("a.png", pairs(40), "q"), {**qa_dialogue("b.png", pairs(2), "v"), "kind": "video_qa", "group": 3}]
     general = [general_dialogue("c.png", pairs(1), "g"), general_dialogue(None, pairs(1), "t")]
-    samples = samples_of(base, own, general, root, 86, seed=0)
+    samples = samples_of(base, own, general, root, 88, seed=0)
     count = Counter(kind for kind, _, _ in samples.parts)
-    assert count == {"image_qa": 30, "video_qa": 34, "general": 22}
+    assert count == {"image_qa": 26, "video_qa": 42, "general": 20}
     repeats = Counter(str(part) for part in samples.parts if part[0] == "image_qa")
     assert max(repeats.values()) - min(repeats.values()) <= 1
-    assert {samples[i].kind for i in range(86)} == {"image", "video", "text"}
-    assert samples.parts == samples_of(base, own, general, root, 86, seed=0).parts
-    assert samples.parts != samples_of(base, own, general, root, 86, seed=1).parts
-    half = Counter(kind for kind, _, _ in samples_of(base, own, general, root, 128, seed=0, share=0.5).parts)
-    assert half == {"general": 64, "image_qa": 30, "video_qa": 34}
+    assert {samples[i].kind for i in range(88)} == {"image", "video", "text"}
+    assert samples.parts == samples_of(base, own, general, root, 88, seed=0).parts
+    assert samples.parts != samples_of(base, own, general, root, 88, seed=1).parts
+    half = Counter(kind for kind, _, _ in samples_of(base, own, general, root, 136, seed=0, share=0.5).parts)
+    assert half == {"general": 68, "image_qa": 26, "video_qa": 42}
