@@ -1,6 +1,6 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | train | evaluate | claims | convert`; each command says what it wrote and where.
+`instit-lite doctor | annotate | build | train | evaluate | claims | convert`; each says what it wrote and where.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def claims(args: argparse.Namespace) -> int:
 def convert(args: argparse.Namespace) -> int:
     """Turn a published INST-IT checkpoint (original LLaVA layout) into one that transformers loads.
 
-    Reads config.json, tokenizer and *.safetensors in SOURCE, writes TARGET whole or not at all; run again after a kill.
+    Reads config.json, tokenizer and *.safetensors; TARGET appears whole or not at all. After a kill, run it again.
     """
     from .model.convert import convert_checkpoint
 

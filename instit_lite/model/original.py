@@ -9,7 +9,6 @@ makes the features itself, without it. Paper section 4 and appendix on training.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from pathlib import Path
@@ -20,24 +19,21 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from ..errors import ModelError
 
 CLIP, SIGLIP = "clip_vision_model", "siglip_vision_model"
-# The original config only names its tower, so the two published ones are written down here.
-TOWERS = {
-    "clip-vit-large-patch14-336": {
-        "model_type": CLIP, "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
-        "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "projection_dim": 768,
-    },
-    "siglip-so400m-patch14-384": {
-        "model_type": SIGLIP, "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
-        "num_attention_heads": 16, "image_size": 384, "patch_size": 14,
-    },
-}  # fmt: skip
+TOWER_FIELDS = (
+    "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size",
+    "patch_size",
+)  # fmt: skip
+TOWERS = {  # the original config only names its tower
+    "clip-vit-large-patch14-336": (CLIP, 1024, 4096, 24, 16, 336, 14),
+    "siglip-so400m-patch14-384": (SIGLIP, 1152, 4304, 27, 16, 384, 14),
+}
 LANGUAGE = {"LlavaLlamaForCausalLM": (LlamaConfig, "vicuna_v1"), "LlavaQwenForCausalLM": (Qwen2Config, "qwen_1_5")}
-MUST_BE = {  # what the target class does; any other value would be converted into another model
-    "mm_projector_type": ("mlp2x_gelu",), "mm_patch_merge_type": ("spatial_unpad",),
-    "mm_use_im_start_end": (None, False), "mm_resampler_type": (None,), "add_faster_video": (None, False),
-    "mm_vision_select_feature": (None, "patch", "cls_patch"),
+MUST_BE = {  # what the target class does; any other value would quietly become another model
+    "mm_projector_type": r"mlp2x_gelu", "mm_patch_merge_type": r"spatial_unpad", "image_aspect_ratio": r"anyres.*",
+    "mm_use_im_start_end": r"None|False", "mm_resampler_type": r"None", "add_faster_video": r"None|False",
+    "mm_vision_select_feature": r"None|patch|cls_patch",
 }  # fmt: skip
-BUFFERS = r".*\.(position_ids|rotary_emb\.inv_freq)"  # older transformers saved them; they are computed anew
+BUFFERS = r".*\.(position_ids|rotary_emb\.inv_freq)"  # saved by older transformers, computed anew by newer
 RENAMED = (
     (r"model\.vision_tower\.vision_tower\.(vision_model\.)?", "model.vision_tower."),
     (r"model\.mm_projector\.0\.", "model.multi_modal_projector.linear_1."),
@@ -58,22 +54,19 @@ def read_json(path: Path) -> dict:
 
 
 def read_original(folder: Path) -> dict:
-    """Read an original checkpoint's config.json.
-
-    Raises `ModelError` where it is in transformers layout already, or says something the target class cannot do.
-    """
-    config, path = read_json(folder / "config.json"), folder / "config.json"
+    """Read an original checkpoint's config.json; raises `ModelError` where it is not one, or one of another kind."""
+    path, config = folder / "config.json", read_json(folder / "config.json")
     if "text_config" in config:
         raise ModelError("this is in the transformers layout already", path=folder, cure="load it as it is")
     name = (config.get("architectures") or ["no architecture"])[0]
     if name not in LANGUAGE:
         raise ModelError(f"{name} is not one of {', '.join(LANGUAGE)}", path=path, cure="give an INST-IT checkpoint")
-    odd = [f"{key} is {config.get(key)!r}" for key, allowed in MUST_BE.items() if config.get(key) not in allowed]
-    if not str(config.get("image_aspect_ratio")).startswith("anyres"):
-        odd.append(f"image_aspect_ratio is {config.get('image_aspect_ratio')!r}")
+    odd = [f"{k} is {config.get(k)!r}" for k, good in MUST_BE.items() if not re.fullmatch(good, str(config.get(k)))]
+    grids = config.get("image_grid_pinpoints")
+    if not (isinstance(grids, list) and all(isinstance(g, list) and len(g) == 2 for g in grids)):
+        odd.append(f"image_grid_pinpoints is {grids!r}, not [[width, height], ...]")
     if odd:
-        cure = "only mlp2x_gelu, spatial_unpad and anyres are converted, as INST-IT and LLaVA-NeXT have them"
-        raise ModelError("; ".join(odd), path=path, cure=cure)
+        raise ModelError("; ".join(odd), path=path, cure="give a LLaVA-NeXT checkpoint as INST-IT's are")
     return config
 
 
@@ -84,58 +77,44 @@ def text_config(original: dict) -> PreTrainedConfig:
     return kind(**{key: value for key, value in original.items() if key in own and key != "architectures"})
 
 
-def tower_config(original: dict, tower: Path | None) -> PreTrainedConfig:
+def tower_config(folder: Path, original: dict, tower: Path | None) -> PreTrainedConfig:
     """The tower's part, from `tower`/config.json, else from `TOWERS` by the name in the original config.
 
-    The original deletes SigLIP's last layer and its head when it builds the tower (it ignores
-    `mm_vision_select_layer`), and reads the last hidden state, before the last norm; so does the config made here.
+    The original deletes SigLIP's last layer and its head, ignoring `mm_vision_select_layer`, and reads the last state
+    before the last norm; so does the config made here. CLIP keeps every layer and is read at -2.
     """
     name = str(original.get("mm_vision_tower"))
-    if tower is not None:
-        raw = read_json(tower / "config.json")
-        raw = raw.get("vision_config", raw)
-    else:
-        raw = TOWERS.get(Path(name).name, {})
+    raw = read_json(tower / "config.json") if tower else dict(zip(TOWER_FIELDS, TOWERS.get(Path(name).name, ())))
+    raw = raw.get("vision_config", raw)
     if raw.get("model_type") not in (CLIP, SIGLIP):
         cure = "give the CLIP or SigLIP folder with --tower"
-        raise ModelError(f"vision tower {name!r} is not known", path=tower, cure=cure)
-    raw = {key: value for key, value in raw.items() if key != "transformers_version"}
+        raise ModelError(f"vision tower {name!r} is not known", path=tower or folder, cure=cure)
     if raw["model_type"] == SIGLIP:
-        raw |= {"num_hidden_layers": raw["num_hidden_layers"] - 1, "vision_use_head": False}
-    return AutoConfig.for_model(**raw)
-
-
-def grids(original: dict, path: Path) -> list[list[int]]:
-    """AnyRes sizes in pixels as [height, width]; the original writes [width, height]. The order decides ties."""
-    found = original.get("image_grid_pinpoints")
-    try:
-        found = ast.literal_eval(found) if isinstance(found, str) else found
-        return [[int(height), int(width)] for width, height in found]
-    except (ValueError, SyntaxError, TypeError) as problem:
-        cure = "write it as [[width, height], ...]"
-        raise ModelError(f"image_grid_pinpoints is {found!r}", path=path / "config.json", cure=cure) from problem
+        raw = raw | {"num_hidden_layers": raw["num_hidden_layers"] - 1, "vision_use_head": False}
+    return AutoConfig.for_model(**{key: value for key, value in raw.items() if key != "transformers_version"})
 
 
 def new_config(
     folder: Path, original: dict, tower: Path | None, ids: dict[str, int], rows: int
 ) -> LlavaOnevisionConfig:
-    """The whole transformers config; `ids` of `<image>` and `<video>`, `rows` of the padded vocabulary."""
-    vision, text, sizes = tower_config(original, tower), text_config(original), grids(original, folder)
+    """The whole transformers config; `ids` of `<image>` and `<video>`, `rows` of the padded vocabulary.
+
+    AnyRes sizes are [width, height] in the original and [height, width] here; their order decides ties and stays.
+    """
+    vision, text = tower_config(folder, original, tower), text_config(original)
     text.vocab_size = rows
-    siglip = vision.model_type == SIGLIP
-    whole = siglip or original.get("mm_vision_select_feature") == "cls_patch"
-    ratio = original["image_aspect_ratio"]
+    sizes = [[height, width] for width, height in original["image_grid_pinpoints"]]
+    siglip, ratio = vision.model_type == SIGLIP, original["image_aspect_ratio"]
     if ratio == "anyres":  # no cap in the original: one that no grid can reach
         ratio = f"anyres_max_{max(9, *(h * w // vision.image_size**2 for h, w in sizes))}"
-    config = LlavaOnevisionConfig(
+    whole = siglip or original.get("mm_vision_select_feature") == "cls_patch"
+    return LlavaOnevisionConfig(
         vision_config=vision, text_config=text, image_grid_pinpoints=sizes, vision_aspect_ratio=ratio,
         image_token_index=ids["<image>"], video_token_index=ids["<video>"],
         vision_feature_layer=-1 if siglip else original.get("mm_vision_select_layer", -2),
         vision_feature_select_strategy="full" if whole else "default",
-        tie_word_embeddings=text.tie_word_embeddings,
+        tie_word_embeddings=text.tie_word_embeddings, architectures=["LlavaOnevisionForConditionalGeneration"],
     )  # fmt: skip
-    config.architectures = ["LlavaOnevisionForConditionalGeneration"]
-    return config
 
 
 def preprocessor(config: LlavaOnevisionConfig) -> dict:
@@ -151,23 +130,16 @@ def preprocessor(config: LlavaOnevisionConfig) -> dict:
 
 
 def new_name(key: str) -> str | None:
-    """The new name of a checkpoint's key; None for a buffer, an empty name where no rule knows the key."""
+    """The new name of a checkpoint's key; None for a buffer, empty where no rule knows it."""
     if re.fullmatch(BUFFERS, key):
         return None
-    for pattern, start in RENAMED:
-        found = re.match(pattern, key)
-        if found:
-            return start + key[found.end() :]
-    return ""
+    found = ((re.match(pattern, key), start) for pattern, start in RENAMED)
+    return next((start + key[match.end() :] for match, start in found if match), "")
 
 
 def new_tower_name(key: str, config: LlavaOnevisionConfig) -> str | None:
-    """The new name of a key of a tower folder; None for what the original never reads: text half, SigLIP's last
-    layer and head.
-    """
+    """The same for a key of a tower's folder; None also for the text half and SigLIP's last layer and head."""
     unread = r"(text_model|visual_projection|text_projection|logit_scale|logit_bias)\b"
     if config.vision_config.model_type == SIGLIP:
         unread += rf"|(vision_model\.)?(head|encoder\.layers\.{config.vision_config.num_hidden_layers})\."
-    if re.match(unread, key):
-        return None
-    return new_name(f"model.vision_tower.vision_tower.{key}")
+    return None if re.match(unread, key) else new_name(f"model.vision_tower.vision_tower.{key}")

@@ -36,7 +36,7 @@ def attention(q, k, v, heads: int, kv_heads: int, causal: bool, turn=lambda x: x
 
 
 def tower(w: dict, c: dict, pixels: torch.Tensor) -> torch.Tensor:
-    """Pixels [F, 3, s, s] to patch features: CLIP's layer -2 without CLS; SigLIP's last kept layer, before its norm."""
+    """Pixels [F, 3, s, s] to patch features: CLIP at layer -2 without CLS; SigLIP at its last kept layer, no norm."""
     clip = c["kind"] == "clip"
     e = TOWER + "embeddings."
     x = F.conv2d(pixels, w[e + "patch_embedding.weight"], w.get(e + "patch_embedding.bias"), stride=c["patch"])
