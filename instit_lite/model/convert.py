@@ -37,7 +37,7 @@ AGAIN = "download the checkpoint again"
 
 @dataclass(frozen=True)
 class Piece:
-    """One tensor on its way: file, key, shape and type as stored; its new name, None where it is left out."""
+    """One tensor on its way: file and key; shape and type to write; its new name, None where it is left out."""
 
     file: Path
     key: str
@@ -80,7 +80,7 @@ def convert_checkpoint(
     if not (part / CARD_FILE).exists() or layout.read_json(part / CARD_FILE) != card:
         shutil.rmtree(part, ignore_errors=True)  # of another plan, or nothing
     missing = {name: shard for name, shard in shards.items() if not (part / name).exists()}
-    check_room(target, sum(piece.n_bytes for shard in missing.values() for piece in shard))
+    check_room(target, size_of(*missing.values()))
     write_json(part / CARD_FILE, card)
     tell(f"{len(pieces)} tensors, {len(shards)} shards, {len(shards) - len(missing)} of them written before")
     write_shards(part, missing, tell)
@@ -88,9 +88,8 @@ def convert_checkpoint(
     config.save_pretrained(part)
     write_json(part / "preprocessor_config.json", layout.preprocessor(config))
     write_json(part / "generation_config.json", greedy(source, original))
-    total = {"total_size": sum(piece.n_bytes for shard in shards.values() for piece in shard)}
     weight_map = {piece.name: name for name, shard in shards.items() for piece in shard}
-    write_json(part / INDEX_FILE, {"metadata": total, "weight_map": weight_map})
+    write_json(part / INDEX_FILE, {"metadata": {"total_size": size_of(*shards.values())}, "weight_map": weight_map})
     os.replace(part, target)
     return target
 
@@ -128,8 +127,10 @@ def headers(folder: Path) -> list[Piece]:
     for file in files:
         try:
             with safe_open(file, "pt") as opened:
-                parts = {key: opened.get_slice(key) for key in opened.keys()}
-                found += [Piece(file, k, tuple(p.get_shape()), p.get_dtype()) for k, p in parts.items()]
+                for key in opened.keys():
+                    stored = opened.get_slice(key)
+                    dtype = DTYPES.get(stored.get_dtype(), stored.get_dtype())
+                    found.append(Piece(file, key, tuple(stored.get_shape()), dtype))
         except (OSError, SafetensorError) as problem:
             raise ModelError(f"missing or cut short ({problem})", path=file, cure=AGAIN) from problem
     stray = set(named.items()) - {(piece.key, piece.file.name) for piece in found}
@@ -175,11 +176,10 @@ def match_keys(
     refuse(sorted(set(shapes) - set(places)), "of the new layout have no source", source, cure)
     wrong = [f"{p.key} {[*p.shape]}, not {[*shapes[p.name]]}" for p in pieces if p.shape != shapes[p.name]]
     refuse(wrong, "have the wrong shape", source, "let config.json, tower and weights be of one model")
-    coded = [f"{p.key} {p.dtype}" for p in pieces if p.dtype not in DTYPES]
+    coded = [f"{p.key} {p.dtype}" for p in pieces if p.dtype not in DTYPES.values()]
     refuse(coded, "are not plain floats", source, "give a checkpoint that is not quantised")
     rows = config.text_config.vocab_size
-    grown = [replace(p, dtype=DTYPES[p.dtype], shape=(rows, p.shape[1]) if p.name in TABLES else p.shape)
-             for p in pieces]  # fmt: skip
+    grown = [replace(p, shape=(rows, p.shape[1])) if p.name in TABLES else p for p in pieces]
     return grown, sorted(p.key for p in found if p.name is None)
 
 
@@ -196,10 +196,14 @@ def in_shards(pieces: list[Piece], shard_bytes: int) -> dict[str, list[Piece]]:
     """Cut the pieces, in reading order, into shards of at most `shard_bytes` (or one tensor)."""
     shards: list[list[Piece]] = [[]]
     for piece in pieces:
-        if shards[-1] and sum(p.n_bytes for p in shards[-1]) + piece.n_bytes > shard_bytes:
+        if shards[-1] and size_of([*shards[-1], piece]) > shard_bytes:
             shards.append([])
         shards[-1].append(piece)
     return {f"model-{i:05}-of-{len(shards):05}.safetensors": shard for i, shard in enumerate(shards, 1)}
+
+
+def size_of(*shards: list[Piece]) -> int:
+    return sum(piece.n_bytes for shard in shards for piece in shard)
 
 
 def plan_hash(shards: dict[str, list[Piece]], config: PreTrainedConfig) -> str:
@@ -220,8 +224,7 @@ def check_room(target: Path, n_bytes: int) -> None:
 
 def write_shards(part: Path, shards: dict[str, list[Piece]], tell: Callable[[str], None]) -> None:
     """Stream the tensors; a shard gets its name only when it is whole and on disk."""
-    started, done = time.monotonic(), 0
-    total = sum(piece.n_bytes for shard in shards.values() for piece in shard)
+    started, done, total = time.monotonic(), 0, size_of(*shards.values())
     for name, shard in shards.items():
         partial = part / f".{name}.tmp"
         try:
@@ -236,7 +239,7 @@ def write_shards(part: Path, shards: dict[str, list[Piece]], tell: Callable[[str
         except (OSError, SafetensorError) as problem:
             cure = "mend that and run the same again: finished shards are kept"
             raise ModelError(f"cannot be written ({problem})", path=part / name, cure=cure) from problem
-        done += sum(piece.n_bytes for piece in shard)
+        done += size_of(shard)
         tell(f"{name}: {done / total:.0%} of {total / 1e9:.2f} GB, {time.monotonic() - started:.0f} s")
 
 

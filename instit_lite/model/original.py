@@ -73,8 +73,9 @@ def read_original(folder: Path) -> dict:
 def text_config(original: dict) -> PreTrainedConfig:
     """The language model's part: the original config is a Llama or Qwen2 config with LLaVA's fields mixed in."""
     kind = LANGUAGE[original["architectures"][0]][0]
-    own = {*kind().to_dict(), "rope_theta", "rope_scaling"} - {"model_type", "transformers_version", "dtype"}
-    return kind(**{key: value for key, value in original.items() if key in own and key != "architectures"})
+    own = {*kind().to_dict(), "rope_theta", "rope_scaling"}
+    own -= {"model_type", "transformers_version", "dtype", "architectures"}
+    return kind(**{key: value for key, value in original.items() if key in own})
 
 
 def tower_config(folder: Path, original: dict, tower: Path | None) -> PreTrainedConfig:
