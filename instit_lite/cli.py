@@ -1,6 +1,6 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | train | evaluate | claims`; each command says what it wrote and where.
+`instit-lite doctor | annotate | build | train | evaluate | claims | convert`; each says what it wrote and where.
 """
 
 from __future__ import annotations
@@ -81,6 +81,18 @@ def claims(args: argparse.Namespace) -> int:
     return measure(args)
 
 
+def convert(args: argparse.Namespace) -> int:
+    """Turn a published INST-IT checkpoint (original LLaVA layout) into one that transformers loads.
+
+    Reads config.json, tokenizer and *.safetensors; TARGET appears whole or not at all. After a kill, run it again.
+    """
+    from .model.convert import convert_checkpoint
+
+    done = convert_checkpoint(args.source, args.target, tower=args.tower, dtype=args.dtype)
+    print(f"wrote {done}; load it with LlavaOnevisionForConditionalGeneration.from_pretrained")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line, so that tests can parse without running."""
     top = argparse.ArgumentParser(prog="instit-lite", description=__doc__.split("\n")[0])
@@ -104,7 +116,15 @@ def parser() -> argparse.ArgumentParser:
     scoring = add("evaluate", evaluate)
     scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
     add_options(add("claims", claims, profile=False))
+    add_convert(add("convert", convert, profile=False))
     return top
+
+
+def add_convert(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", type=Path, help="a downloaded checkpoint folder, original layout")
+    command.add_argument("target", type=Path, help="folder to write; must not exist")
+    command.add_argument("--tower", type=Path, help="CLIP or SigLIP folder, where the checkpoint lacks the tower")
+    command.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], help="default: as stored")
 
 
 def add_annotate(command: argparse.ArgumentParser) -> None:
