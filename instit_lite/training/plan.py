@@ -167,7 +167,7 @@ def plan_text(request: Request, card: Card, mfu: float = 0.4, clips: int = CLIPS
     smaller = LAYER if plan.lines[LAYER] < plan.lines[LOGITS] else LOGITS
     for name, size in plan.lines.items():
         out.append(f"  {size / GIB:8.3f}  {name}{', at another time: not added' if name == smaller else ''}")
-    out.append(f"work    {flops / 1e12:,.3g} TFLOP a clip, {flops * request.batch / 1e12:,.3g} a step")
+    out.append(f"work    {flops / 1e12:,.2f} TFLOP a clip, {flops * request.batch / 1e12:,.2f} a step")
     if card.tflops:
         hours = clips * flops / (card.tflops * 1e12 * mfu) / 3600
         out.append(f"time    {hours:,.1f} h for {clips:,} clips at {mfu:.0%} of {card.tflops:g} TFLOP/s (assumed)")
