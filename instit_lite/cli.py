@@ -1,6 +1,6 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | train | evaluate | claims | convert`; each says what it wrote and where.
+`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert`; each says what it wrote.
 """
 
 from __future__ import annotations
@@ -49,6 +49,16 @@ def build(args: argparse.Namespace) -> int:
     out = args.out or build_dir("dataset", args.profile)
     build_micro(get_profile(args.profile), args.seed, out)
     print(f"wrote {out}")
+    return 0
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Say, before anything is downloaded, whether training fits a GPU, what it needs and how long it takes."""
+    from .model.cards import card_of
+    from .training.plan import Request, plan_text
+
+    request = Request(**{name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__})
+    print(plan_text(request, card_of(args.card), args.mfu, args.clips))
     return 0
 
 
@@ -110,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     add("doctor", doctor, profile=False)
     add_annotate(add("annotate", annotate, profile=False))
     add("build", build)
+    add_plan(add("plan", plan, profile=False))
     training = add("train", train)
     training.add_argument("--data", type=Path, help="a folder made by `instit-lite build`")
     training.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
@@ -141,6 +152,24 @@ def add_annotate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--online", action="store_true", help="send marked frames to a remote endpoint")
     command.add_argument("--model", default="gpt-4o-2024-08-06", help="model to ask when online")
     command.add_argument("--base-url", help="OpenAI-compatible endpoint; a loopback one needs no --online")
+
+
+def add_plan(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", help="llava-v1.6-vicuna-7b, llava-v1.6-qwen2-7b, or a checkpoint folder")
+    command.add_argument("--card", default="24", help="t4, rtx3060, l4, rtx4090, a100, h100, h200, own, or GB (24)")
+    command.add_argument("--frames", type=int, default=32, help="of a clip (the paper's most: 32)")
+    command.add_argument("--context", type=int, default=6144, help='positions (the paper\'s "6K": 6144)')
+    command.add_argument("--pool", choices=("bilinear", "average"), default="bilinear")
+    command.add_argument("--rank", type=int, default=16, help="of LoRA (ours: 16)")
+    command.add_argument("--frozen-layers", type=int, help="of the encoder (default half; the paper: 12 of 24)")
+    packings = ("shared_prefix", "multi_turn", "one_per_sample")
+    command.add_argument("--packing", choices=packings, default=packings[0], help="ours; the paper's is multi_turn")
+    command.add_argument("--qas", type=int, default=16, help="questions on a clip (the paper: 15.6)")
+    command.add_argument("--qa-tokens", type=int, default=90, help="of question and answer (assumed: 90)")
+    command.add_argument("--answer-tokens", type=int, default=60, help="of these, the answer's (assumed: 60)")
+    command.add_argument("--batch", type=int, default=16, help="clips per optimiser step (ours: 16)")
+    command.add_argument("--mfu", type=float, default=0.4, help="share of the card's peak reached (assumed: 0.4)")
+    command.add_argument("--clips", type=int, default=21_418, help="of an epoch (the paper's videos)")
 
 
 def main(arguments: list[str] | None = None) -> int:

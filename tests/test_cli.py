@@ -11,7 +11,7 @@ from instit_lite import cli
 from instit_lite.classroom import doctor
 from instit_lite.errors import UnreadableInput
 
-COMMANDS = ("doctor", "annotate", "build", "train", "evaluate", "claims", "convert")
+COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "claims", "convert")
 
 
 def stopped(arguments: list[str]) -> int:

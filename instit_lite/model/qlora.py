@@ -9,6 +9,7 @@ encoder layers train in full.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -107,18 +108,25 @@ def part_of(name: str, frozen: int) -> str:
     return "language model" if in_layers else "embeddings, head, norms"
 
 
+def placed_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield every parameter with the name of its part; words that input and output share come once.
+    """
+    frozen = frozen_layers(model)
+    for name, parameter in inner_model(model).named_parameters():
+        yield part_of(name, frozen), parameter
+    head = model.get_output_embeddings().weight
+    if head is not model.get_input_embeddings().weight:
+        yield part_of("lm_head.weight", frozen), head
+
+
 def trainable_parts(model: nn.Module) -> list[Part]:
     """Summarise what trains and what is frozen, with sizes and precisions."""
-    frozen, rows = frozen_layers(model), {}
-    named = list(inner_model(model).named_parameters())
-    head = model.get_output_embeddings().weight
-    if head is not model.get_input_embeddings().weight:  # tied words are one table
-        named.append(("lm_head.weight", head))
-    for name, parameter in named:
+    rows = {}
+    for part, parameter in placed_parameters(model):
         state = getattr(parameter, "quant_state", None)
         size = state.shape.numel() if state is not None else parameter.numel()
         precision = "nf4" if state is not None else str(parameter.dtype).removeprefix("torch.")
-        row = rows.setdefault(part_of(name, frozen), [0, 0, set()])
+        row = rows.setdefault(part, [0, 0, set()])
         row[0] += size
         row[1] += size if parameter.requires_grad else 0
         row[2].add(precision)

@@ -24,11 +24,13 @@ from transformers.utils import logging
 from ..errors import PreflightError
 from ..model.adapter import base_hash, load_adapter, save_adapter
 from ..model.load import Base
+from ..model.memory import Work
 from ..model.qlora import QLora, attach_qlora, parts_table, trainable_parts
 from ..profiles import Profile, atomic_write_text
 from .collator import Sample
 from .encoded import EncodedSamples
 from .fast_cpu import fast_cpu
+from .forecast import forecast, noted, plan_run, summary
 from .preflight import preflight
 from .progress import LossLog
 from .resume import newest_whole_checkpoint, read_log, remove_checkpoints, step_of
@@ -92,12 +94,16 @@ def run_sft(
     model = attach_qlora(own.model, parts)
     say(parts_table(trainable_parts(model)))
     data = EncodedSamples(own, samples, settings.packing)
-    probes = (data[i] for i in spread(len(data)))
+    works: list[Work] = []
+    probes = noted((data[i] for i in spread(len(data))), settings.packing, works)
     preflight(model, probes, settings.packing, settings.frozen_layers)
+    plan = plan_run(model, works, settings)
+    say(summary(plan))
     if state != BEGUN:
         clear(out, identity)
-    with quiet(), fast_cpu():
+    with quiet(), fast_cpu(), forecast(plan) as memory:
         train(model, data, settings, out, card, say, callbacks)
+    say(str(memory))
     save_adapter(model, out / ADAPTER, **card)
     remove_checkpoints(out)
     return result_of(replace(own, model=model.eval()), out)

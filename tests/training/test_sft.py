@@ -1,12 +1,15 @@
 import json
+import time
 
 import pytest
 import torch
 
 from instit_lite.errors import InstitError, PreflightError
 from instit_lite.model.adapter import load_adapter
+from instit_lite.model.memory import Work
 from instit_lite.profiles import get_profile
 from instit_lite.training.collator import Sample, collate
+from instit_lite.training.forecast import plan_run
 from instit_lite.training.settings import SftSettings, settings_of
 from instit_lite.training.sft import run_sft
 from instit_lite.training.trainer import packed_loss, parameter_groups
@@ -40,6 +43,20 @@ def test_the_saved_adapter_is_the_trained_model(new_base, mixed, tmp_path, said)
     batch = collate(again, mixed)
     with torch.no_grad():
         assert packed_loss(again.model, batch).equal(packed_loss(result.base.model, batch))
+
+
+def test_a_run_foretells_its_memory_quickly_and_measures_it(new_base, mixed, adapted, tmp_path, said):
+    run_sft(new_base(), mixed, SHORT, tmp_path, say=said.append)
+    (foretold,) = (line for line in said if line.startswith("plan: 2 samples"))
+    (measured,) = (line for line in said if line.startswith("peak memory"))
+    assert "GiB at the peak" in foretold and "predicted" in measured
+    assert said.index(foretold) < said.index(measured) == len(said) - 1
+    model, took = adapted().model, []
+    for _ in range(5):
+        began = time.process_time()
+        plan_run(model, [Work(rows=1, length=50, answers=9, views=3)] * 16, SHORT)
+        took.append(time.process_time() - began)
+    assert min(took) < 0.05
 
 
 def test_a_finished_run_is_loaded_not_trained(new_base, mixed, tmp_path, said):
