@@ -94,14 +94,14 @@ def count(model: nn.Module) -> Counted:
     )  # fmt: skip
     for name, parameter in placed_parameters(model):
         part, size = getattr(counted, PLACES.get(name, "encoder")), parameter.numel()
-        weights, constants = parameter.nbytes, 0
+        weights, constants = 4 * size if parameter.requires_grad else parameter.nbytes, 0  # trained ones in fp32
         if hasattr(parameter, "quant_state"):
             size = size if parameter.quant_state is None else parameter.quant_state.shape.numel()
             weights, constants = nf4_bytes(size)
         part.parameters += size
         part.weights += weights
         part.constants += constants
-        part.trained += parameter.nbytes if parameter.requires_grad else 0
+        part.trained += weights if parameter.requires_grad else 0
     return counted
 
 

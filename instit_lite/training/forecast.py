@@ -56,7 +56,7 @@ def plan_run(model: nn.Module, works: Sequence[Work], settings: SftSettings) -> 
     layers = inner_model(model).language_model.layers
     light = sum(bool(getattr(layer, "gradient_checkpointing", False)) for layer in layers)
     every = round(len(layers) / light) if light else 0
-    width = 2 if gpu else model.get_input_embeddings().weight.itemsize  # on a GPU training is under autocast
+    width = model.get_input_embeddings().weight.itemsize
     return Plan(clips, work, every, False, memory_lines(count(model), work, width=width, every=every, gpu=gpu))
 
 

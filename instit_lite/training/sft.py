@@ -31,6 +31,7 @@ from .collator import Sample
 from .encoded import EncodedSamples
 from .fast_cpu import fast_cpu
 from .forecast import forecast, noted, plan_run, summary
+from .precision import autocast_type, fp32_masters
 from .preflight import preflight
 from .progress import LossLog
 from .resume import newest_whole_checkpoint, read_log, remove_checkpoints, step_of
@@ -101,10 +102,11 @@ def run_sft(
     say(summary(plan))
     if state != BEGUN:
         clear(out, identity)
-    with quiet(), fast_cpu(), forecast(plan) as memory:
-        train(model, data, settings, out, card, say, callbacks)
-    say(str(memory))
-    save_adapter(model, out / ADAPTER, **card)
+    with fp32_masters(model):
+        with quiet(), fast_cpu(), forecast(plan) as memory:
+            train(model, data, settings, out, card, say, callbacks)
+        say(str(memory))
+        save_adapter(model, out / ADAPTER, **card)
     remove_checkpoints(out)
     return result_of(replace(own, model=model.eval()), out)
 
@@ -147,15 +149,15 @@ def train(
         say(f"  going on after step {step_of(checkpoint)}")
     module = LossModule(model)
     trainer = SftTrainer(
-        module, training_arguments(settings, out), settings.rates, card,
+        module, training_arguments(settings, out, autocast_type(model)), settings.rates, card,
         train_dataset=data, data_collator=data.collate,
         callbacks=[LossLog(out / LOG, module, say), *callbacks],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
-def training_arguments(settings: SftSettings, out: Path) -> TrainingArguments:
-    """The HF Trainer's view of the settings; fp32 on a CPU, bf16 autocast on a GPU."""
+def training_arguments(settings: SftSettings, out: Path, autocast: torch.dtype | None = None) -> TrainingArguments:
+    """The HF Trainer's view of the settings; `autocast`: see `precision.autocast_type`."""
     gpu = torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(out), max_steps=settings.steps, seed=settings.seed,
@@ -167,7 +169,8 @@ def training_arguments(settings: SftSettings, out: Path) -> TrainingArguments:
         save_steps=settings.save_every or max(1, settings.steps // 10), save_total_limit=2,
         logging_steps=1, logging_nan_inf_filter=False,
         report_to="none", disable_tqdm=True, log_level="error",
-        use_cpu=not gpu, bf16=gpu, dataloader_pin_memory=gpu, remove_unused_columns=False,
+        use_cpu=not gpu, bf16=autocast == torch.bfloat16, fp16=autocast == torch.float16,
+        dataloader_pin_memory=gpu, remove_unused_columns=False,
     )  # fmt: skip
 
 
