@@ -119,7 +119,8 @@ def pairs_of(row: Any, has_picture: bool, repairs: Counter[str]) -> list[tuple[s
     words[0] = words[0].replace(PLACEHOLDER, "").strip()
     pairs = list(zip(words[::2], words[1::2]))
     carried = [pairs[0], *((carry(words[0], question), answer) for question, answer in pairs[1:])]
-    repairs["general question given the form that the first one asks for"] += sum(a != b for a, b in zip(pairs, carried))
+    if given := sum(a != b for a, b in zip(pairs, carried)):
+        repairs["general question given the form that the first one asks for"] += given
     return carried
 
 

@@ -15,7 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..dataset.dialogues import Dialogue, dialogues_of, table7_line
+from tqdm import tqdm
+
+from ..dataset.dialogues import Dialogue, dialogues_of, table7_line, turns_of
 from ..dataset.llava_next import general_dialogues
 from ..dataset.mixing import PAPER_SHARE, largest_mix, mix
 from ..dataset.quarantine import Quarantine
@@ -73,7 +75,10 @@ class Survey:
                 reason = f"needs {length.positions:,} positions, the model has {context:,}"
                 self.quarantine.add(dialogue["id"], RecordError(reason, cure="load the base with a longer context"))
                 continue
-            yield from parts_of(self.base, [dialogue], ROOM)
+            if length.text <= ROOM:  # as most are: no need to count again
+                yield dialogue["kind"], tuple(dialogue["image"]), turns_of(dialogue)
+            else:
+                yield from parts_of(self.base, [dialogue], ROOM)
 
 
 class LenientSamples(DialogueSamples):
@@ -111,7 +116,7 @@ def samples_of_released(
     most = {"video": profile.n_clips if source.line else 0, "image": profile.n_images if source.line == 4 else 0}
     own: list[Part] = []
     for kind in FILES:
-        for record in released.records(kind, most[kind]):
+        for record in tqdm(released.records(kind, most[kind]), desc=f"{kind}s", mininterval=2, leave=False):
             try:
                 made = table7_line(dialogues_of([record]), source.line)
             except RecordError as problem:  # a placeholder in its texts

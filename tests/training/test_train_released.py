@@ -16,8 +16,9 @@ from instit_lite.training.collator import encode
 from instit_lite.training.lengths import Length, length_of, length_table
 from instit_lite.training.released import Source, samples_of_released, train_on_released
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "dataset"))
+sys.path += [str(Path(__file__).parents[1] / room) for room in ("dataset", "model")]
 import published  # noqa: E402
+from tiny_checkpoints import make  # noqa: E402
 
 SMOKE = get_profile("smoke")
 
@@ -60,7 +61,7 @@ def test_the_mix_has_the_papers_share_and_the_samples_are_whole(base, folders):
     assert abs(count / len(samples) - 0.76) < 0.05 and left_out.count == 0
     for sample in (samples[i] for i in range(len(samples))):
         assert sample.kind == "text" or sample.frames.shape[1:] == (*published.SHAPE, 3)
-    assert "Tokens per dialogue" in said and "<0> read as <1> (1)" in said and "quarantined: 0" in said
+    assert "Tokens per dialogue" in said and "<0> read as <1> (2)" in said and "(0)" not in said and "quarantined: 0" in said
 
 
 def test_lengths_are_those_of_the_training_rows(base, folders):
@@ -116,10 +117,10 @@ def test_training_runs_and_resumes_from_the_command_line(folders, tmp_path, caps
     assert "this run is finished" in capsys.readouterr().out
 
 
-def test_a_real_base_is_reported_on_without_its_weights_and_trained(folders, tmp_path, small_checkpoint):
-    profile, said = replace(SMOKE, model=str(small_checkpoint), n_frames=32), []
+def test_a_real_base_is_reported_on_without_its_weights_and_trained(folders, tmp_path):
+    profile, said = replace(SMOKE, model=str(make(tmp_path / "base", "llava_next")), n_frames=32), []
     source = Source(folders[0], folders[1])
-    assert train_on_released(profile, source, tmp_path / "out", report_only=True, say=said.append) is None
+    assert train_on_released(profile, source, tmp_path / "out", steps=1, report_only=True, say=said.append) is None
     report = said[:]
     done = train_on_released(profile, source, tmp_path / "out", steps=1, say=said.append)
     assert report[0].split("\n")[2:] == said[len(report)].split("\n")[2:] and len(done.losses) == 1
