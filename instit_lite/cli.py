@@ -75,7 +75,8 @@ def train(args: argparse.Namespace) -> int:
         source = Source(data, args.general, args.frames, args.line)
         profile = get_profile(args.profile)
         profile = replace(profile, model=args.model or profile.model)
-        done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, report_only=args.report)
+        done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, context=args.context,
+                                 report_only=args.report)  # fmt: skip
     else:
         from .training.recipe import train_on_dataset
 
@@ -156,6 +157,7 @@ def add_train(command: argparse.ArgumentParser) -> None:
     published.add_argument("--frames", default="marked", help="marked, raw, or a style drawn anew (default marked)")
     published.add_argument("--line", type=int, choices=range(5), default=4, help="of Table 7; 4 is all (default 4)")
     published.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
+    published.add_argument("--context", type=int, help="positions (default: the base's, at most the paper's 6144)")
     published.add_argument("--report", action="store_true", help="count tokens, name bad items, and do not train")
 
 

@@ -26,7 +26,7 @@ from .streaming import stream_list
 HUB_ID = "lmms-lab/LLaVA-NeXT-Data"
 SHARDS = "data/train-*.parquet"
 RAW = "llava_next_raw_format/llava_next_raw_format_processed.json"
-FORMAT = re.compile(r"(Answer|Provide|Give|Reply|Respond|Describe)\b")  # how a line that fixes the form of answers begins
+FORMAT = re.compile(r"(Answer|Provide|Give|Reply|Respond|Describe)\b")  # begins a line that says how to answer
 
 
 def general_dialogues(

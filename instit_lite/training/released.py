@@ -73,7 +73,7 @@ class Survey:
             self.lengths.append(length)
             if length.positions > context:
                 reason = f"needs {length.positions:,} positions, the model has {context:,}"
-                self.quarantine.add(dialogue["id"], RecordError(reason, cure="load the base with a longer context"))
+                self.quarantine.add(dialogue["id"], RecordError(reason, cure="give a longer --context"))
                 continue
             if length.text <= ROOM:  # as most are: no need to count again
                 yield dialogue["kind"], tuple(dialogue["image"]), turns_of(dialogue)
@@ -142,11 +142,14 @@ def samples_of_released(
 
 def train_on_released(
     profile: Profile, source: Source, out: str | Path, *, seed: int = 0, steps: int | None = None,
-    report_only: bool = False, say: Callable[[str], None] = print,
+    context: int | None = None, report_only: bool = False, say: Callable[[str], None] = print,
 ) -> SftResult | None:  # fmt: skip
-    """Continuous SFT on the published data, resumable as any run; `report_only` stops before the training."""
+    """Continuous SFT on the published data, resumable as any run; `report_only` stops before the training.
+
+    `context`: see `load_base`; 32 frames of 144 tokens exceed Vicuna's own 4,096 positions.
+    """
     steps, real = steps or profile.sft_steps, profile.model != "micro"
-    base = load_base(profile.model, **({"device_map": "meta"} if report_only and real else {}))
+    base = load_base(profile.model, context=context, **({"device_map": "meta"} if report_only and real else {}))
     quarantine = Quarantine(Path(out) / "quarantine.jsonl")
     samples = samples_of_released(base, profile, source, steps * profile.sft_batch, seed, quarantine, say)
     if report_only:

@@ -37,7 +37,8 @@ def clip(number, n_frames=3):
 
 def still(number):
     return {"image_id": number, "image_path": f"images_vpt/sa_{number}.jpg",
-            "instance_level_caption": {"1": WORDS, "2": "a star"}, "image_level_caption": "[1] is left of [2]."}  # fmt: skip
+            "instance_level_caption": {"1": WORDS, "2": "a star"},
+            "image_level_caption": "[1] is left of [2]."}  # fmt: skip
 
 
 def run_lengths(mask):

@@ -39,7 +39,10 @@ def test_streaming_holds_one_item_at_a_time(tmp_path):
         next(found)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1", '[{"a": 1}', "[1,", "[1,]", "[1 2]", '[{"a"]', "[1] 2", "[" * 99999])
+DAMAGED = ["", "{}", "[1", '[{"a": 1}', "[1,", "[1,]", "[1 2]", '[{"a"]', "[1] 2", "[" * 99999]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_list_is_one_typed_error(tmp_path, content):
     path = tmp_path / "list.json"
     path.write_text(content)
@@ -116,7 +119,8 @@ def test_a_hub_id_asks_for_the_files_of_the_chosen_frames_only(tmp_path, monkeyp
     assert is_released("Inst-IT/Inst-It-Dataset") and is_released(folder) and not is_released(tmp_path)
     assert len(list(Released("Inst-IT/Inst-It-Dataset", "raw", masks=True).records("video"))) == 2
     assert asked["repo_type"] == "dataset" and asked["allow_patterns"] == [
-        "inst_it_dataset_video_21k_w_mask.json", "inst_it_dataset_image_51k_w_mask.json", "videos_raw.zip", "images_raw.zip",
+        "inst_it_dataset_video_21k_w_mask.json", "inst_it_dataset_image_51k_w_mask.json", "videos_raw.zip",
+        "images_raw.zip",
     ]  # fmt: skip
 
 
@@ -182,7 +186,8 @@ def test_what_the_first_turn_says_about_the_form_goes_to_the_others():
         return [q for q, _ in pairs_of({"conversations": turns}, True, repairs)], +repairs
 
     short = "Answer the question using a single word or phrase."
-    assert asked(f"what is it?\n{short}\n<image>", "which colour?")[0] == [f"what is it?\n{short}", f"which colour?\n{short}"]
+    found, _ = asked(f"what is it?\n{short}\n<image>", "which colour?")
+    assert found == [f"what is it?\n{short}", f"which colour?\n{short}"]
     region = "Provide a short description for the given region."
     found, repairs = asked(f"<image>\n{region}\n[0.1,0.2]", "[0.3,0.4]", "[0.5,0.6]")
     assert found[1:] == [f"{region}\n[0.3,0.4]", f"{region}\n[0.5,0.6]"] and list(repairs.values()) == [2]
