@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from .claims.options import add_options
@@ -63,13 +64,25 @@ def plan(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    """Continuous SFT with QLoRA on a built dataset."""
-    from .training.recipe import train_on_dataset
+    """Continuous SFT with QLoRA on a built dataset, or on the published ones: INST-IT Dataset, LLaVA-NeXT-Data."""
+    from .dataset.released import is_released
 
     data = args.data or build_dir("dataset", args.profile)
     out = args.out or build_dir("adapter", args.profile)
-    done = train_on_dataset(get_profile(args.profile), data, out, seed=args.seed, steps=args.steps)
-    print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} s\nwrote {out}")
+    if is_released(data):
+        from .training.released import Source, train_on_released
+
+        source = Source(data, args.general, args.frames, args.line)
+        profile = get_profile(args.profile)
+        profile = replace(profile, model=args.model or profile.model)
+        done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, context=args.context,
+                                 report_only=args.report)  # fmt: skip
+    else:
+        from .training.recipe import train_on_dataset
+
+        done = train_on_dataset(get_profile(args.profile), data, out, seed=args.seed, steps=args.steps)
+    if done:
+        print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} s\nwrote {out}")
     return 0
 
 
@@ -121,9 +134,7 @@ def parser() -> argparse.ArgumentParser:
     add_annotate(add("annotate", annotate, profile=False))
     add("build", build)
     add_plan(add("plan", plan, profile=False))
-    training = add("train", train)
-    training.add_argument("--data", type=Path, help="a folder made by `instit-lite build`")
-    training.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
+    add_train(add("train", train))
     scoring = add("evaluate", evaluate)
     scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
     add_options(add("claims", claims, profile=False))
@@ -136,6 +147,18 @@ def add_convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("target", type=Path, help="folder to write; must not exist")
     command.add_argument("--tower", type=Path, help="CLIP or SigLIP folder, where the checkpoint lacks the tower")
     command.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], help="default: as stored")
+
+
+def add_train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", help="a folder made by `instit-lite build`, or INST-IT Dataset: hub id or folder")
+    command.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
+    published = command.add_argument_group("only with INST-IT Dataset")
+    published.add_argument("--general", help="LLaVA-NeXT-Data: hub id or folder (default: no general data)")
+    published.add_argument("--frames", default="marked", help="marked, raw, or a style drawn anew (default marked)")
+    published.add_argument("--line", type=int, choices=range(5), default=4, help="of Table 7; 4 is all (default 4)")
+    published.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
+    published.add_argument("--context", type=int, help="positions (default: the base's, at most the paper's 6144)")
+    published.add_argument("--report", action="store_true", help="count tokens, name bad items, and do not train")
 
 
 def add_annotate(command: argparse.ArgumentParser) -> None:

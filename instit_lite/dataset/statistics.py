@@ -79,6 +79,14 @@ def dataset_counts(records: Iterable[dict]) -> dict:
     return {"title": "What the dataset holds", "columns": ["what", "number"], "rows": rows, "note": note}
 
 
+def format_table(table: dict) -> str:
+    """A table as aligned text for a terminal."""
+    rows = [[str(value) for value in row] for row in [table["columns"], *table["rows"]]]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([table["title"], *lines, table["note"]])
+
+
 def mean(values: Sequence[float]) -> float | None:
     """Mean to one decimal, None of nothing."""
     return round(sum(values) / len(values), 1) if values else None

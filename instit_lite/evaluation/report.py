@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..dataset.statistics import format_table as format_table  # where a result's reader looks for it
 from ..errors import InstitError, RecordError
 from ..model.load import Base
 from ..profiles import atomic_write_text
@@ -105,14 +106,6 @@ def score_table(
             change = ["{:+.2f} [{:+.2f}, {:+.2f}]".format(*row.difference)] if row.difference else []
             lines.append([*line, *map(str, row.runs.values()), *change, row.unparsed[last]])
     return {"title": title, "columns": columns, "rows": lines, "note": NOTE}
-
-
-def format_table(table: dict) -> str:
-    """A table as aligned text for a terminal."""
-    rows = [[str(value) for value in row] for row in [table["columns"], *table["rows"]]]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths)).rstrip() for row in rows]
-    return "\n".join([table["title"], *lines, table["note"]])
 
 
 def save_result(table: dict, path: str | Path) -> Path:

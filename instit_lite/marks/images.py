@@ -20,6 +20,7 @@ JPEG = b"\xff\xd8\xff"
 SIGNATURES = (JPEG, b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 BRANDS = (b"WEBP", b"avif", b"avis", b"heic", b"heix", b"mif1")  # in bytes 8 to 11
 AGAIN = "copy or download it again, or save it anew as PNG or JPEG"
+EXIF_ORIENTATION = 0x0112
 MIN_SIDE = 8  # pixels; below that there is nothing to mark
 
 
@@ -69,6 +70,18 @@ def load_picture(path: str | Path) -> Image.Image:
         raise UnreadableInput(f"is damaged ({problem})", path=path, cure=AGAIN) from problem
     refuse_tiny(upright.width, upright.height, path)
     return upright
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Return the (height, width) of a picture, upright, from its header alone; `UnreadableInput` where it has none."""
+    path, _ = check_media(path)
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception as problem:  # as in `load_picture`
+        raise UnreadableInput(f"is no picture, or damaged ({problem})", path=path, cure=AGAIN) from problem
+    return (width, height) if turned else (height, width)
 
 
 def refuse_tiny(width: int, height: int, path: str | Path) -> None:

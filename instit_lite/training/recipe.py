@@ -46,7 +46,12 @@ class DialogueSamples(Sequence):
     def __getitem__(self, index: int) -> Sample:
         kind, paths, turns = self.parts[index]
         frames = np.stack([read_image(self.root / path) for path in paths]) if paths else None
-        return Sample(frames, "text" if frames is None else "video" if kind in VIDEO else "image", turns)
+        return Sample(frames, shown_as(kind, len(paths)), turns)
+
+
+def shown_as(kind: str, n_pictures: int) -> str:
+    """What the collator calls a dialogue's visual input: "text", "image" or "video"."""
+    return "text" if not n_pictures else "video" if kind in VIDEO else "image"
 
 
 def parts_of(base: Base, dialogues: Sequence[Dialogue], room: int = ROOM) -> list[Part]:
