@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from instit_lite.errors import RecordError
 from instit_lite.marks.reader import read_clip
@@ -43,6 +43,7 @@ def test_the_same_seed_gives_the_same_pixels_in_another_process():
 
 @settings(deadline=None, max_examples=20)
 @given(SEEDS, CLOCKS, st.sampled_from([Knobs(), BUSY]))
+@example(481, 0.0, BUSY)  # a square of 24 pixels a side, which lies badly on both grids
 def test_masks_are_disjoint_and_as_large_as_the_facts_say(seed, u, knobs):
     scene = sample_scene(seed, knobs)
     frame, masks = render(scene, u, SIDE)
@@ -54,7 +55,8 @@ def test_masks_are_disjoint_and_as_large_as_the_facts_say(seed, u, knobs):
         nearer = [alone[t] for t in scene.things if t.depth < thing.depth]
         assert np.array_equal(mask, alone[thing] & ~np.any([np.zeros_like(mask), *nearer], 0))
         whole = UNIT_AREA[thing.shape] * (thing.state(u).radius * SIDE) ** 2
-        assert abs(mask.sum() / whole - share) < 0.15, "both are counted on grids, of 128 and of 96 pixels"
+        a_pixel = 1 / (thing.state(u).radius * SIDE) + 1 / (thing.state(u).radius * 96)  # of width and of height, as area
+        assert abs(mask.sum() / whole - share) < 1.25 * a_pixel, "both are counted on grids, of 128 and of 96 pixels"
         assert share <= inside <= 1
     facts = frame_facts(scene, u)
     assert not {f.mark_id for f in facts.instances} & set(facts.hidden)
