@@ -89,7 +89,7 @@ def note(rounds: int, reference: Arm) -> str:
         f"Supervised answers per second of optimiser steps, batches ready; medians of {rounds} interleaved rounds. Each "
         "way at its fastest number of sequences at a time.",
         f"ratio: to '{reference.name}', within each round. gradient apart: all gradients (LoRA, projector, later "
-        "encoder layers), relative to that way's.",
+        "encoder layers), relative to that way's. The model's width and all counts of tokens are a ninth of the 7B's.",
     ]
     if not has_trl():
         lines.append("TRL is not installed, so its rows are missing: pip install -c constraints.txt -e '.[bench]'")
