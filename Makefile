@@ -74,8 +74,8 @@ report: $(STAMP) ## build the report page from what was run in profile PROFILE
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	@$(VENV)/bin/jupyter lab notebooks
 
-bench: $(STAMP) ## measure speed and placement; prints tables
-	@$(PY) benchmarks/run.py
+bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)
 
 pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 	@$(PY) -m instit_lite.training.pretrain --size $(SIZE)

@@ -31,14 +31,15 @@ def show(table: dict) -> str:
     return "\n".join([table["title"], "", *body, "", table["note"], ""])
 
 
-def run_one(name: str, quick: bool) -> bool:
-    """Run one benchmark, print and save its tables; return whether it ran to its end."""
+def run_one(name: str, quick: bool, found: list[dict]) -> bool:
+    """Run one benchmark, print, save and collect its tables; return whether it ran to its end."""
     start = time.perf_counter()
     try:
         for part, table in importlib.import_module(name).tables(quick):
             path = build_dir("results") / f"bench_{part}.json"
             atomic_write_text(path, json.dumps(table, indent=2) + "\n")
             print(show(table), flush=True)
+            found.append(table)
             print(f"  written to {path}\n", flush=True)
     except Exception:
         traceback.print_exc()
@@ -49,13 +50,18 @@ def run_one(name: str, quick: bool) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    names = sorted(path.stem for path in HERE.glob("*.py") if path.stem != "run" and path.stem[0] != "_")
+    names = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("run", "gpu") and path.stem[0] != "_")
     parser = argparse.ArgumentParser(description="Measure speed and placement; print tables.")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="few runs, to see that it works")
+    parser.add_argument("--record", action="store_true", help="append the tables to benchmarks/RESULTS.md")
     options = parser.parse_args(arguments)
     sys.path.insert(0, str(HERE))
-    done = [run_one(name, options.quick) for name in options.only or names]
+    found: list[dict] = []
+    done = [run_one(name, options.quick, found) for name in options.only or names]
+    if options.record:
+        command = " ".join(["benchmarks/run.py", *(arguments or sys.argv[1:])]).replace(" --record", "")
+        importlib.import_module("_results").append(found, command)
     return 0 if all(done) else 1
 
 
