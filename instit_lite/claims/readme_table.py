@@ -27,6 +27,12 @@ def cell(part: dict) -> str:
     return "{}: {} {:+.1f} [{:+.1f}, {:+.1f}]".format(where, part["says"], *(100 * v for v in part["difference"]))
 
 
+def paper_of(claim: dict) -> str:
+    """What the paper reports and where; a control may say once that there is nothing."""
+    figure, where = claim["paper"]["figure"], claim["paper"]["where"]
+    return figure if figure == where else f"{figure} ({where})"
+
+
 def table(ledger: dict) -> str:
     """The ledger as a Markdown table with a line on how it was measured."""
     machine = ledger["machine"]
@@ -41,8 +47,7 @@ def table(ledger: dict) -> str:
     ]
     for claim in ledger["claims"]:
         here = "<br>".join(cell(part) for part in claim["parts"])
-        paper = f"{claim['paper']['figure']} ({claim['paper']['where']})"
-        row = [claim["id"], claim["statement"], paper, here, f"**{claim['verdict']}**"]
+        row = [claim["id"], claim["statement"], paper_of(claim), here, f"**{claim['verdict']}**"]
         lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..claims.readme_table import cell
+from ..claims.readme_table import cell, paper_of
 from ..claims.verdict import NOT_MEASURED, VERDICTS
 from .figures import PALETTE
 
@@ -27,6 +27,7 @@ LOOK = {  # verdict: marker, colour, what fills the marker
 }
 MOST_PARTS = 6  # written out in the table
 KIND = "a kind of question"
+LEFT = "text-align:left; vertical-align:top"
 SIGN = {"shown": "●", "same direction": "▲", "not at this scale": "□", "contradicted": "✖", "not measured": "–"}
 
 
@@ -117,15 +118,24 @@ def parts(ledger: dict, name: str, by_kind: bool = False) -> Drawn:
     fig, axis = plt.subplots(figsize=(9, 1.5 + 0.3 * len(rows)))
     draw_rows(axis, rows)
     axis.set_title(f"{name} {claim['title']}: {claim['verdict']}", loc="left")
+    return fig, parts_alt(ledger, name)
+
+
+def parts_alt(ledger: dict, name: str) -> str:
+    """The alt text of `parts`, for an explorer: nothing is drawn for it."""
+    claim = claim_of(ledger, name)
+    if claim is None:
+        return f"Claim {name} is not in the ledger."
     said = "; ".join(f"{cell(p)}, {p['verdict']}" for p in claim["parts"])
-    return fig, f"Forest plot of claim {name} with 95 % intervals. {said}."
+    return f"Forest plot of claim {name} with 95 % intervals. {said}."
+
 
 
 
 def table_html(ledger: dict) -> str:
     """The ledger as a table: the claim, the paper's figure, ours, the verdict, and what would change it."""
-    names = ("", "claim", "paper", "here", "verdict", "would change it")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    names = ("", "claim", "paper", "here, in points of accuracy", "verdict", "would change it")
+    head = "".join(f'<th scope="col" style="{LEFT}">{name}</th>' for name in names)
     rows = "".join(row_html(claim) for claim in ledger["claims"])
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
@@ -133,14 +143,26 @@ def table_html(ledger: dict) -> str:
 def row_html(claim: dict) -> str:
     """One claim; where it has many parts, how many have which verdict."""
     parts, verdicts = claim["parts"], [part["verdict"] for part in claim["parts"]]
-    here = [cell(part) for part in parts]
+    here = [part_html(part) for part in parts]
     if len(parts) > MOST_PARTS:
-        here = [f"{verdicts.count(v)} of {len(parts)}: {v}" for v in dict.fromkeys(verdicts)]
-    paper = f"{claim['paper']['figure']} ({claim['paper']['where']})"
+        here = [html.escape(f"{SIGN[v]} {verdicts.count(v)} of {len(parts)} {v}") for v in dict.fromkeys(verdicts)]
     verdict = f"{SIGN[claim['verdict']]} {claim['verdict']}"
-    said = [claim["id"], claim["statement"], paper, here, verdict, claim["change"]]
-    cells = ["<br>".join(map(html.escape, text if isinstance(text, list) else [text])) for text in said]
-    return f"<tr>{''.join(f'<td>{text}</td>' for text in cells)}</tr>"
+    claimed, paper, verdict, change = map(
+        html.escape, (claim["statement"], paper_of(claim), verdict, claim["change"])
+    )
+    cells = [claim["id"], claimed, paper, "".join(f"<div>{line}</div>" for line in here), verdict, change]
+    return "<tr>" + "".join(f'<td style="{LEFT}">{text}</td>' for text in cells) + "</tr>"
+
+
+def part_html(part: dict) -> str:
+    """One comparison: its own verdict as a sign, the difference, and what was compared."""
+    found = interval(part)
+    unit = " %" if "ratio" in part else ""
+    figure = "{:+.1f}{unit} [{:+.1f}, {:+.1f}]".format(*found, unit=unit) if found else ""
+    return (
+        f'<span style="white-space:nowrap">{SIGN[part["verdict"]]} <b>{figure}</b></span> '
+        f"{html.escape(name_of(part))}"
+    )
 
 
 def result_table(ledger: dict, said: str) -> dict:

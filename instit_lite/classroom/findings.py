@@ -40,6 +40,8 @@ def output_error(output: dict) -> str | None:
         text = ANSI.sub("", "".join(output["text"])).strip()
         if TRACEBACK.search(text):
             return f"a traceback on stderr that stopped nothing: {text.splitlines()[-1].strip()}"
+    if any(kind.startswith("image/") for kind in output.get("data", {})):
+        return "a picture without alt text: show figures with `show_figure`, which also closes them"
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib.pyplot as plt
 import pytest
 from made_up_ledger import made_up_ledger
@@ -77,7 +79,8 @@ def test_verdicts_differ_by_shape_and_by_sign():
 
 def test_the_table_has_all_of_each_claim(ledger):
     found = claim_figures.table_html(ledger)
-    assert clean_output(found) == found, "the report would change it"
+    plain = re.sub(r' style="[^"]*"', "", found)
+    assert clean_output(found) == plain, "the report, which has styles of its own, would change more than styles"
     assert found.count("<tr>") == len(ledger["claims"]) + 1
     for claim in ledger["claims"]:
         assert claim["verdict"] in found

@@ -42,6 +42,12 @@ def test_traceback_on_stderr_is_an_error():
     assert found.cell == 2 and "OSError: gone" in found.message
 
 
+def test_a_picture_without_alt_text_is_an_error():
+    leaked = new_output("display_data", data={"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"})
+    (found,) = findings.inspect_run(ran(cell("draw()", outputs=[leaked])))
+    assert found.cell == 1 and "alt text" in found.message
+
+
 def test_announced_error_is_allowed():
     assert findings.inspect_run(ran(cell(), cell(outputs=[ERROR], tags=["raises-exception"]))) == []
 
