@@ -6,12 +6,8 @@ Everything is computed from files, so that a new margin or statistic costs a sec
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from math import isinf
 from pathlib import Path
 
@@ -20,14 +16,14 @@ import numpy as np
 from ..profiles import atomic_write_text
 from .arms import Arm, arm_named, missing_base
 from .declared import BASELINES, Claim, CostPart, Part
+from .origin import latest
 from .room import (
-    REPEATS, Room, identity, is_trained, needs_of, no_model, read_facts, read_json, scores_of, side_of,
+    REPEATS, Room, is_trained, needs_of, no_model, read_facts, read_json, scores_of, side_of,
 )  # fmt: skip
 from .verdict import NOT_MEASURED, Estimate, difference, ratio, verdict, weakest
 from .views import CLAIMS_BENCH
 
 FORMAT = 1
-PACKAGES = ("instit-lite", "torch", "transformers", "peft", "bitsandbytes", "numpy")
 
 
 def repository_ledger(profile: str) -> Path:
@@ -40,9 +36,7 @@ def ledger_of(room: Room, claims: list[Claim]) -> dict:
     kept = Scores(room, claims)
     return {
         "format": FORMAT, "profile": room.profile.name,
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "versions": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
-        "machine": machine(),
+        **latest(cards_of(room, claims)),
         "seeds": room.seeds, "bench_seed": CLAIMS_BENCH, "questions_per_split": room.profile.n_bench,
         "claims": [claim_row(kept, claim) for claim in claims],
         "arms": arm_rows(room, claims),
@@ -70,7 +64,7 @@ class Scores:
         name = (arm.name, view, split, seed)
         if name not in self.read:
             formats = self.needs[arm.name][view, split]
-            ready = not missing_base(arm) and is_trained(self.room, arm, seed)
+            ready = is_trained(self.room, arm, seed)
             self.read[name] = scores_of(self.room, arm, seed, view, split, formats) if ready else None
         return self.read[name]
 
@@ -165,18 +159,23 @@ def cost_rows(room: Room, claims: Iterable[Claim]) -> list[dict]:
     return [{"arm": name, "repeat": i, **cost} for name in names for i, cost in enumerate(read_costs(room, name))]
 
 
+def cards_of(room: Room, claims: Iterable[Claim]) -> list[dict]:
+    """The cards of all arms that are trained as declared."""
+    pairs = ((arm_named(name), seed) for name in needs_of(claims) for seed in room.seeds_of(arm_named(name)))
+    return [read_json(room.card_file(*pair)) for pair in pairs if is_trained(room, *pair)]
+
+
 def arm_rows(room: Room, claims: Iterable[Claim]) -> dict[str, dict]:
-    """What each arm is, and how its training went; where it is missing, why."""
+    """What each arm is, and how its trainings went; where none is there, whether its base is missing."""
     rows = {}
     for name in needs_of(claims):
         arm = arm_named(name)
-        rows[name] = {"about": arm.about, "missing": missing_base(arm)}
-        if not rows[name]["missing"]:
-            found = identity(room, arm, 0)
-            cards = [read_json(room.arm_folder(arm, seed) / "arm.json") for seed in room.seeds_of(arm)]
+        cards = [read_json(room.card_file(arm, seed)) for seed in room.seeds_of(arm) if is_trained(room, arm, seed)]
+        rows[name] = {"about": arm.about, "missing": "" if cards else missing_base(arm)}
+        if cards:
             rows[name] |= {
-                "base": arm.base, "base_weights": found["base"],
-                "seconds": [card.get("seconds") for card in cards], "loss": [card.get("loss") for card in cards],
+                "base": arm.base, "base_weights": cards[0]["identity"]["base"],
+                **{key: [card.get(key) for card in cards] for key in ("date", "seconds", "loss")},
             }  # fmt: skip
     return rows
 
@@ -212,21 +211,6 @@ def means_by_kind(facts: dict[str, dict], runs: list[dict[str, float]]) -> dict:
 def rounded(values: Iterable[float]) -> list[float]:
     """Five digits: enough for every table, and no noise in the repository."""
     return [float(f"{v:.5g}") for v in values]
-
-
-def version_of(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def machine() -> dict:
-    """The class of machine, without naming it: cores, system, GPU."""
-    import torch
-
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}", "gpu": gpu}
 
 
 def save_ledger(ledger: dict, path: Path) -> None:

@@ -43,6 +43,9 @@ class Room:
         variant = f"-{arm.data}" if arm.data == COARSE else f"-frames{arm.frames}" if arm.frames else ""
         return self.root / f"data{seed}{variant}"
 
+    def card_file(self, arm: Arm, seed: int) -> Path:
+        return self.arm_folder(arm, seed) / "arm.json"
+
     def answers_file(self, arm: Arm, seed: int, view: str, split: str) -> Path:
         return self.arm_folder(arm, seed) / f"answers_{view}_{split}.jsonl"
 
@@ -139,8 +142,15 @@ def read_json(path: Path) -> dict:
 
 def is_trained(room: Room, arm: Arm, seed: int) -> bool:
     """Tell whether an arm is ready as declared, from the base that is there now."""
-    found = read_json(room.arm_folder(arm, seed) / "arm.json")
-    return bool(found.get("finished")) and found["identity"] == identity(room, arm, seed)
+    return same_training(read_json(room.card_file(arm, seed)), room, arm, seed)
+
+
+def same_training(card: dict, room: Room, arm: Arm, seed: int) -> bool:
+    """Tell whether the card of a finished arm is that of this very training; a base that is not here is not compared."""
+    if not card.get("finished"):
+        return False
+    own = identity(room, arm, seed)
+    return card["identity"] == (own | {"base": card["identity"]["base"]} if missing_base(arm) else own)
 
 
 def read_facts(room: Room, arm: Arm, view: str, split: str) -> list[dict] | None:
@@ -165,6 +175,11 @@ def read_answers(path: Path) -> dict[tuple[str, str], float]:
     return found
 
 
+def said_of(room: Room, arm: Arm, seed: int, view: str, split: str) -> dict[tuple[str, str], float]:
+    """Scores of all that an arm answered of a view and split by (key, fingerprint)."""
+    return read_answers(room.answers_file(arm, seed, view, split))
+
+
 def scores_of(
     room: Room, arm: Arm, seed: int, view: str, split: str, formats: Iterable[str]
 ) -> dict[str, float] | None:
@@ -172,7 +187,7 @@ def scores_of(
     facts = read_facts(room, arm, view, split)
     if facts is None:
         return None
-    said, wanted = read_answers(room.answers_file(arm, seed, view, split)), set(formats)
+    said, wanted = said_of(room, arm, seed, view, split), set(formats)
     asked = {f["key"]: (f["key"], f["item"]) for f in facts if f["format"] in wanted}
     if not all(pair in said for pair in asked.values()):
         return None

@@ -1,7 +1,7 @@
 """Measure the claims. In: options. Out: the ledger, and the table of the README.
 
 Trains and answers what is missing, each job in a process of its own, as many at once as there are cores. Kill it and
-start it again: what is done is not done twice. A job that fails is named, the others go on, the exit code says so.
+start it again: what is done is not done twice, and scores kept in the repository count as done. A job that fails is named, the others go on, the exit code says so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from filelock import FileLock, Timeout
 
 from ..errors import InstitError
 from ..profiles import atomic_write_text
-from .arms import Arm, arm_named
-from .declared import Claim
+from .arms import ARMS, Arm, arm_named
+from .declared import EVERYTHING, Claim
+from .kept import bring_back, keep, scores_file
 from .ledger import format_ledger, ledger_of, repository_ledger, save_ledger
 from .readme_table import README, write_table
 from .room import REPEATS, SEEDS, Room, blocked, claims_named, cost_arms, is_done, minutes_of, needs_of, room_of
@@ -46,15 +47,19 @@ class Job:
 
 
 def plan(room: Room, claims: list[Claim]) -> tuple[list[list[Job]], dict[str, str]]:
-    """The jobs that are left, in phases that follow each other, and the arms that cannot run with the reason."""
+    """The jobs that are left, in phases that follow each other, and the arms that cannot run with the reason.
+
+    Arm by arm, in the order of `ARMS`: a run that is stopped leaves whole claims behind.
+    """
     needs = needs_of(claims)
     timed = cost_arms(claims)
-    out = blocked([*needs, *timed])
     left = [
-        (arm_named(name), seed)
-        for name in needs if name not in out
-        for seed in room.seeds_of(arm_named(name)) if not is_done(room, arm_named(name), seed, needs[name])
+        (arm, seed)
+        for name, arm in ARMS.items() if name in needs
+        for seed in room.seeds_of(arm) if not is_done(room, arm, seed, needs[name])
     ]  # fmt: skip
+    out = blocked([*(arm.name for arm, _ in left), *timed])
+    left = [(arm, seed) for arm, seed in left if arm.name not in out]
     costs = [
         job_of(room, "cost", arm_named(name), repeat, 1.0)
         for repeat in range(REPEATS) for name in timed
@@ -65,7 +70,7 @@ def plan(room: Room, claims: list[Claim]) -> tuple[list[list[Job]], dict[str, st
     missing = [pair for folder, pair in data.items() if not (folder / "dataset.json").exists()]
     builds = [job_of(room, "data", *pair, 3.0) for pair in missing]
     arms = [job_of(room, "arm", arm, seed, minutes_of(room, arm, needs[arm.name])) for arm, seed in left]
-    return [builds, sorted(arms, key=lambda job: -job.minutes), costs], out
+    return [builds, arms, costs], out
 
 
 def job_of(room: Room, kind: str, arm: Arm, seed: int, minutes: float) -> Job:
@@ -73,7 +78,7 @@ def job_of(room: Room, kind: str, arm: Arm, seed: int, minutes: float) -> Job:
 
 
 def run_jobs(room: Room, jobs: list[Job], at_once: int, only: list[str] | None, say: Say) -> list[str]:
-    """Run jobs in processes, the longest first; return what failed, each with its last word."""
+    """Run jobs in processes, in this order; return what failed, each with its last word."""
     waiting, running, failed, done = list(jobs), {}, [], 0.0
     total, began = sum(j.minutes for j in jobs), time.monotonic()
     told = began
@@ -129,11 +134,7 @@ def processes() -> int:
 
 
 def measure(room: Room, only: list[str] | None, jobs: int | None, say: Say = print) -> int:
-    """Run what is missing for the claims `only` (None: all), write the ledger, say it, return the exit code.
-
-    The ledger in the build folder is written always; that of the repository, and the README's table, by a run of all
-    claims with three seeds or more.
-    """
+    """Run what is missing for the claims `only` (None: all), write the ledger, say it, return the exit code."""
     claims = claims_named(only)
     phases, out = plan(room, claims)
     for name, why in out.items():
@@ -144,15 +145,24 @@ def measure(room: Room, only: list[str] | None, jobs: int | None, say: Say = pri
             minutes = sum(j.minutes for j in phase)
             say(f"{title}: {len(phase)} jobs, about {minutes / (1 if phase[0].kind == 'cost' else at_once):.0f} min")
             failed += run_jobs(room, phase, 1 if phase[0].kind == "cost" else at_once, only, say)
-    ledger = ledger_of(room, claims)
-    save_ledger(ledger, room.root / "ledger.json")
-    if only is None and room.profile.name != "smoke" and room.seeds >= SEEDS["micro"]:
-        save_ledger(ledger, repository_ledger(room.profile.name))
-        write_table(README)
-    say(format_ledger(ledger))
+    say(format_ledger(record(room, claims)))
     for line in failed:
         say(f"FAILED {line}")
     return 1 if failed or out else 0
+
+
+def record(room: Room, claims: list[Claim]) -> dict:
+    """Compute the ledger of `claims` from what is there, and keep it in the build folder.
+
+    With three seeds or more the repository's scores, its ledger of all claims and the README's table follow.
+    """
+    ledger = ledger_of(room, claims)
+    save_ledger(ledger, room.root / "ledger.json")
+    if room.profile.name != "smoke" and room.seeds >= SEEDS["micro"]:
+        keep(room, scores_file(room.profile.name))
+        save_ledger(ledger_of(room, list(EVERYTHING.values())), repository_ledger(room.profile.name))
+        write_table(README)
+    return ledger
 
 
 def show(room: Room, only: list[str] | None, say: Say = print) -> int:
@@ -194,6 +204,11 @@ def main(args: argparse.Namespace) -> int:
     if args.list:
         return show(room, only)
     with alone(room):
+        if not args.anew:
+            bring_back(room, scores_file(room.profile.name))
+        if args.ledger:
+            print(format_ledger(record(room, claims_named(only))))
+            return 0
         return measure(room, only, args.jobs)
 
 

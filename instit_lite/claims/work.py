@@ -34,6 +34,7 @@ from ..training.recipe import SHARES, samples_of
 from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
 from .arms import Arm, arm_named, base_folders, missing_base
+from .origin import made_here
 from .room import (
     Need, Room, claims_named, facts_version, identity, is_trained, needs_of, read_facts, read_json, room_of,
     scores_of,
@@ -49,10 +50,11 @@ def build_data(room: Room, arm: Arm, seed: int, say: Say = print) -> None:
     build_micro(room.data_profile(arm), seed, room.data_folder(arm, seed), say=say)
 
 
-def keep_facts(room: Room, arm: Arm, need: Need, items: list[BenchItem]) -> None:
-    """Keep what scoring needs to know of a view and split."""
-    found = {"version": facts_version(room), "items": facts_of(*need, items, room.profile)}
-    atomic_write_text(room.facts_file(arm, *need), json.dumps(found) + "\n")
+def keep_facts(room: Room, arm: Arm, need: Need, items: list[BenchItem]) -> list[dict]:
+    """Keep what scoring needs to know of a view and split, and return it."""
+    facts = facts_of(*need, items, room.profile)
+    atomic_write_text(room.facts_file(arm, *need), json.dumps({"version": facts_version(room), "items": facts}) + "\n")
+    return facts
 
 
 def arm_base(arm: Arm) -> Base:
@@ -73,18 +75,20 @@ def prepared(base: Base, arm: Arm) -> Base:
 def trained(room: Room, arm: Arm, seed: int, say: Say = print) -> Base:
     """Train an arm, or load it where it is trained already; what another base or other settings left is removed."""
     base, folder, own = arm_base(arm), room.arm_folder(arm, seed), identity(room, arm, seed)
-    card = folder / "arm.json"
-    if read_json(card).get("identity") != own:
+    card, adapter = room.card_file(arm, seed), folder / "sft" / "adapter"
+    lost = arm.trains and is_trained(room, arm, seed) and not adapter.exists()  # only its scores came back
+    if lost or read_json(card).get("identity") != own:
         shutil.rmtree(folder, ignore_errors=True)
-        atomic_write_text(card, json.dumps({"identity": own, "finished": not arm.trains}) + "\n")
+        atomic_write_text(card, json.dumps({"identity": own, "finished": not arm.trains, **made_here()}) + "\n")
     if not arm.trains:
         return base
     if arm.general_first:
         base = general_first(room, arm, base, seed, say)
     if is_trained(room, arm, seed):
-        return load_adapter(base, folder / "sft" / "adapter")
+        return load_adapter(base, adapter)
     done = sft(room, arm, base, seed, folder / "sft", say)
-    about = {"identity": own, "finished": True, "seconds": round(done.seconds, 1), "loss": done.losses[-1]}
+    trained = {"seconds": round(done.seconds, 1), "loss": round(done.losses[-1], 4)}
+    about = {"identity": own, "finished": True, **made_here(), **trained}
     atomic_write_text(card, json.dumps(about) + "\n")
     return done.base
 

@@ -34,6 +34,11 @@ def pattern(question: str) -> str:
     return re.sub(r"\[\d+\]|<\d+>|\b\d+\b", "#", question).split(" the ")[0]
 
 
+def moments(dialogue: Dialogue, answer: str) -> list[str]:
+    """Every moment of the clip where a moment is asked for: few enough are ever an answer that none would be left."""
+    return [f"<{t}>" for t in range(1, len(dialogue["image"]) + 1)] if re.fullmatch(r"<\d+>", answer) else []
+
+
 def with_choices(dialogue: Dialogue, share: float, pool: dict[str, dict], rng: np.random.Generator) -> Dialogue:
     """One dialogue with options; `pool` holds the answers known for each pattern of question."""
     near, said = defaultdict(list), []
@@ -41,7 +46,7 @@ def with_choices(dialogue: Dialogue, share: float, pool: dict[str, dict], rng: n
         near[pattern(question)].append(answer)
     for question, answer in turns_of(dialogue):
         kind = pattern(question)
-        wrong = dict.fromkeys(a for a in near[kind] if a != answer)
+        wrong = dict.fromkeys(a for a in [*near[kind], *moments(dialogue, answer)] if a != answer)
         far = [a for a in pool[kind] if a != answer and a not in wrong]
         lettered = None
         if rng.random() < share and "," not in answer:

@@ -2,10 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -14,36 +12,11 @@ from instit_lite.claims.arms import ARMS, base_folders
 from instit_lite.claims.declared import EVERYTHING
 from instit_lite.claims.ledger import format_ledger
 from instit_lite.claims.readme_table import table
-from instit_lite.claims.room import Room, claims_named, is_done, is_trained, needs_of, room_of
+from instit_lite.claims.room import claims_named, is_done, is_trained, needs_of, room_of
 from instit_lite.claims.run import alone, measure, measure_here, plan, show
 from instit_lite.claims.verdict import NOT_MEASURED, VERDICTS
 from instit_lite.errors import InstitError
-from instit_lite.model.load import MICRO_FOLDER
-from instit_lite.profiles import build_dir, get_profile
 from instit_lite.training.recipe import SHARES
-
-TINY = replace(get_profile("smoke"), n_clips=2, n_images=2, n_general=4, sft_steps=2, sft_batch=2, n_bench=8)
-
-
-@pytest.fixture(scope="module")
-def own_build(tmp_path_factory):
-    """A build folder in which the shipped base stands in for those that `make pretrain` leaves."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INSTIT_BUILD", str(tmp_path_factory.mktemp("claims")))
-        for name in ("large", "earlier"):
-            shutil.copytree(MICRO_FOLDER, base_folders()[name][0])
-        yield
-
-
-@pytest.fixture(scope="module")
-def room(own_build):
-    return Room(TINY, build_dir("claims", "tiny"), seeds=1)
-
-
-@pytest.fixture(scope="module")
-def ledger(room):
-    return measure_here(room, None, say=lambda line: None)
-
 
 def test_two_runs_in_one_folder_are_refused(room):
     with alone(room), pytest.raises(InstitError, match="already"):

@@ -1,0 +1,94 @@
+"""Scores kept in the repository: the same ledger comes back without a training, and only where it is the same."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from instit_lite.claims import work as working
+from instit_lite.claims.arms import ARMS, base_folders
+from instit_lite.claims.kept import bring_back, keep
+from instit_lite.claims.ledger import ledger_of
+from instit_lite.claims.room import claims_named, is_done, is_trained, needs_of
+from instit_lite.claims.run import plan
+
+CLAIMS = claims_named(["C2", "C8", "K1", "K2"])
+
+
+def quiet(line):
+    pass
+
+
+@pytest.fixture(scope="module")
+def file(ledger, room, tmp_path_factory):
+    path = tmp_path_factory.mktemp("kept") / "scores.json"
+    keep(room, path)
+    return path
+
+
+@pytest.fixture
+def elsewhere(room, tmp_path):
+    return replace(room, root=tmp_path / "elsewhere")
+
+
+def only(file, tmp_path, *names):
+    """The file with these runs only: drawing every bench anew takes long."""
+    kept = json.loads(file.read_text())
+    kept["runs"] = {name: kept["runs"][name] for name in names}
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(kept))
+    return path
+
+
+def test_the_ledger_comes_back_without_training(ledger, room, elsewhere, file, monkeypatch):
+    monkeypatch.setattr(working, "run_sft", lambda *rest, **more: pytest.fail("something was trained"))
+    assert bring_back(elsewhere, file, quiet) == len(ARMS)
+    assert plan(elsewhere, claims_named(None)) == ([[], [], []], {})
+    again = ledger_of(elsewhere, claims_named(None))
+    assert {name: again[name] for name in ("claims", "accuracies", "arms", "date")} == {
+        name: ledger[name] for name in ("claims", "accuracies", "arms", "date")
+    }
+    assert bring_back(elsewhere, file, quiet) == 0  # what is there stays
+
+
+def test_what_is_kept_of_other_arms_stays(room, elsewhere, file, tmp_path):
+    path = only(file, tmp_path, "main 0", "base 0")
+    before = json.loads(path.read_text())["runs"]
+    keep(elsewhere, path)
+    assert json.loads(path.read_text())["runs"] == before
+
+
+def test_a_training_of_another_length_stays_out(room, elsewhere, file, tmp_path):
+    longer = replace(elsewhere, profile=replace(room.profile, sft_steps=3))
+    assert bring_back(longer, only(file, tmp_path, "main 0"), quiet) == 0
+    assert not is_trained(longer, ARMS["main"], 0)
+
+
+def test_a_base_that_is_not_here_is_not_compared(room, elsewhere, file, tmp_path, monkeypatch):
+    """The large base takes hours: its scores must count on a machine that has not made it."""
+    monkeypatch.setattr("instit_lite.claims.room.missing_base", lambda arm: "missing" if arm.base == "large" else "")
+    monkeypatch.setattr("instit_lite.claims.room.weights_hash", lambda folder: "other")
+    assert bring_back(elsewhere, only(file, tmp_path, "large 0", "main 0"), quiet) == 1
+    assert is_trained(elsewhere, ARMS["large"], 0) and not is_trained(elsewhere, ARMS["main"], 0)
+    assert base_folders()["large"]
+
+
+def test_scores_of_other_items_stay_out(room, elsewhere, file, tmp_path):
+    kept = json.loads(only(file, tmp_path, "base 0").read_text())
+    kept["runs"]["base 0"]["scores"]["marked image"]["items"] = "others"
+    path, said = tmp_path / "changed.json", []
+    path.write_text(json.dumps(kept))
+    bring_back(elsewhere, path, said.append)
+    assert any("marked image" in line and "changed" in line for line in said)
+    needs = {"marked video": {"open"}, "marked image": {"open"}}
+    done = [is_done(elsewhere, ARMS["base"], 0, {tuple(n.split()): f}) for n, f in needs.items()]
+    assert done == [True, False]
+
+
+def test_an_arm_without_its_adapter_is_trained_anew_where_more_is_asked(room, elsewhere, file, tmp_path):
+    bring_back(elsewhere, only(file, tmp_path, "multi_turn 0"), quiet)
+    arm, needs = ARMS["multi_turn"], {("bare", "image"): {"open"}}
+    working.build_data(elsewhere, arm, 0, quiet)
+    working.train_and_answer(elsewhere, arm, 0, needs, quiet)
+    assert is_done(elsewhere, arm, 0, needs) and (elsewhere.arm_folder(arm, 0) / "sft" / "adapter").exists()
+    assert not is_done(elsewhere, arm, 0, needs_of(CLAIMS + claims_named(["K7"]))["multi_turn"])
