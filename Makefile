@@ -22,7 +22,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
-	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), SIZE=small|large (pretrain), PYTHON=python3.12"
+	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), SIZE=small|earlier|large (pretrain), PYTHON=python3.12"
 
 setup: $(STAMP) ## create .venv and install the pinned tree (the other commands do it by themselves)
 

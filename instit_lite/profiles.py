@@ -34,7 +34,7 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile("smoke", 3, 4, 4, 8, 3, 4, 4, 12, 16, "micro"),
-    "micro": Profile("micro", 600, 1200, 4, 1000, 800, 16, 32, 500, 64, "micro"),
+    "micro": Profile("micro", 600, 1200, 4, 1000, 1600, 8, 32, 500, 64, "micro"),
     "gpu": Profile("gpu", 21_418, 51_101, 32, 779_289, 10_000, 16, 16, 1_000, 1,
                    "llava-hf/llava-v1.6-vicuna-7b-hf"),
 }

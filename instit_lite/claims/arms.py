@@ -56,10 +56,10 @@ ARMS = {arm.name: arm for arm in (
     Arm("encoder_all", "all encoder layers tuned", tuned="all", cost=1.2),
     Arm("encoder_none", "no encoder layer tuned", tuned="none", cost=0.8),
     # The same amount of each kind of data, in another order: 0.6 is half of 1 (first) and 0.2 (the recipe's share).
-    Arm("direct", "from an earlier base: everything mixed from there on", base="earlier", steps=2, general=0.6,
-        nf4=False, cost=2),
-    Arm("continuous", "from an earlier base: general data first, the recipe after", base="earlier", general_first=1,
-        nf4=False, cost=2),
+    Arm("direct", "from an earlier base: everything mixed from there on", base="earlier", steps=1.5, general=0.6,
+        nf4=False, cost=1.5),
+    Arm("continuous", "from an earlier base: general data first, the recipe after", base="earlier", general_first=0.75,
+        steps=0.75, nf4=False, cost=1.5),
     Arm("unpooled", "every frame keeps its whole grid", pooled=False, cost=1.5),
     Arm("multi_turn", "each question sees the answers before it", packing="multi_turn"),
     Arm("frames2", "half the frames per clip", frames=2, cost=0.9),
@@ -75,7 +75,7 @@ def base_folders() -> dict[str, tuple[str | Path, str]]:
     return {
         "micro": ("micro", "make pretrain"),
         "large": (pretrain / "large" / "out", "make pretrain SIZE=large"),
-        "earlier": (pretrain / "small" / "earlier", "make pretrain"),
+        "earlier": (pretrain / "earlier" / "out", "make pretrain SIZE=earlier"),
     }
 
 

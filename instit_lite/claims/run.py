@@ -1,7 +1,8 @@
 """Measure the claims. In: options. Out: the ledger, and the table of the README.
 
 Trains and answers what is missing, each job in a process of its own, as many at once as there are cores. Kill it and
-start it again: what is done is not done twice, and scores kept in the repository count as done. A job that fails is named, the others go on, the exit code says so.
+start it again: what is done is not done twice, and scores kept in the repository count as done. A job that fails is
+named, the others go on, the exit code says so.
 """
 
 from __future__ import annotations
@@ -169,7 +170,8 @@ def show(room: Room, only: list[str] | None, say: Say = print) -> int:
     """Say of every claim which arms it needs, what of it is there, and how long the rest takes."""
     total: dict[tuple[str, int], float] = {}
     for claim in claims_named(only):
-        needs, out = needs_of([claim]), blocked(needs_of([claim]))
+        needs = needs_of([claim])
+        out = plan(room, [claim])[1]
         say(f"{claim.id:<4}{claim.title}")
         for name, own in needs.items():
             arm, seeds = arm_named(name), room.seeds_of(arm_named(name))

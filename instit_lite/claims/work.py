@@ -33,7 +33,7 @@ from ..training.collator import Sample
 from ..training.recipe import SHARES, samples_of
 from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
-from .arms import Arm, arm_named, base_folders, missing_base
+from .arms import ARMS, FULL, Arm, arm_named, base_folders, missing_base
 from .origin import made_here
 from .room import (
     Need, Room, claims_named, facts_version, identity, is_trained, needs_of, read_facts, read_json, room_of,
@@ -46,7 +46,10 @@ Say = Callable[[str], None]
 
 
 def build_data(room: Room, arm: Arm, seed: int, say: Say = print) -> None:
-    """Build the dataset of an arm and seed; other arms with the same data share it."""
+    """Build the dataset of an arm and seed; other arms with the same data share it, and all share filmed clips."""
+    filmed, own = (folder / "clips" for folder in (room.data_folder(ARMS["main"], seed), room.data_folder(arm, seed)))
+    if arm.data == FULL and filmed.exists() and not own.exists():
+        shutil.copytree(filmed, own)
     build_micro(room.data_profile(arm), seed, room.data_folder(arm, seed), say=say)
 
 

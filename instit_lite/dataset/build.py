@@ -80,7 +80,7 @@ def build_micro(
     fails is quarantined and named in the manifest. `errors` makes the simulated annotator careless.
     """
     out = Path(out)
-    identity = {"profile": asdict(profile), "seed": seed, "errors": asdict(errors), "format": 2}
+    identity = {"profile": asdict(profile), "seed": seed, "errors": asdict(errors), "format": 3}
     if read_manifest(out).get("identity") == identity:
         say(f"{out}: this dataset is built already")
         return load_dataset(out)

@@ -1,4 +1,4 @@
-"""The micro base, untrained. In: a seed. Out: a real `LlavaNextVideoForConditionalGeneration`, 3 or 10 M parameters.
+"""The micro base before its training. In: a seed. Out: a real `LlavaNextVideoForConditionalGeneration`, 3 or 10 M parameters.
 
 Same classes as the 7 B model: CLIP vision tower, two-layer GELU projector, Llama. What differs: the sizes; the
 feature layer (LLaVA drops the tower's last layer, four layers are too few to drop one); input and output words share
@@ -8,6 +8,7 @@ one table, so that copying a word from the picture to the answer needs no learni
 from __future__ import annotations
 
 import torch
+from torch import nn
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
@@ -20,7 +21,7 @@ IMAGE_SIDE = 64
 PATCH = 8
 MICRO_SIZES = {  # the language model's width, layers, heads, width of its MLP; the tower is the same
     "small": (192, 4, 6, 512),  # 2.7 M parameters in all: the shipped base
-    "large": (352, 6, 11, 960),  # 10 M: for the claim that a bigger base does not help by itself
+    "large": (192, 20, 6, 512),  # 9.8 M: for the claim that a bigger base does not help by itself; see `grown`
 }
 SHORT = 1024  # tokens of the micro base's longest context
 INIT = 0.06  # near 1 / sqrt(width): with the usual 0.02, so narrow a model attends to everything alike for long
@@ -56,6 +57,25 @@ def new_micro(
     model = LlavaNextVideoForConditionalGeneration(micro_config(tokenizer, size)).float()
     quick_attention(model)
     return model
+
+
+def grown(small: LlavaNextVideoForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> LlavaNextVideoForConditionalGeneration:
+    """The large base before its own training: the small one, each of its language layers followed by new ones.
+
+    A new layer is a copy whose two outputs are zero, so that it adds nothing yet and the large base begins where the
+    small one ended (block expansion, LLaMA Pro).
+    """
+    large = new_micro(tokenizer, size="large")
+    layers, old = large.model.language_model.layers, small.model.language_model.layers
+    rest = {name: value for name, value in small.state_dict().items() if ".language_model.layers." not in name}
+    large.load_state_dict(rest, strict=False)
+    each = len(layers) // len(old)
+    for i, layer in enumerate(layers):
+        layer.load_state_dict(old[i // each].state_dict())
+        if i % each:
+            nn.init.zeros_(layer.self_attn.o_proj.weight)
+            nn.init.zeros_(layer.mlp.down_proj.weight)
+    return large
 
 
 def quick_attention(model: LlavaNextVideoForConditionalGeneration) -> None:

@@ -8,7 +8,7 @@ name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,7 +51,6 @@ class Phase:
     presence: bool = False
 
 
-EARLIER = "polish"  # the state before it is kept: see `pretrain.train_base`
 PHASES = (
     Phase("base", 1300, 2e-3, 0, 192, 0.2, 0.0, both=False),
     Phase("options", 300, 2e-3, 6 * 10**8, 128, 0.0, 0.0, both=False, options_share=1.0),
@@ -63,6 +62,9 @@ PHASES = (
     Phase("strips", 700, 1.5e-3, 10 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.05, pooled_share=0.25, options_share=0.03, order_share=0.2, strips_share=0.35, presence=True),
     Phase("tiles", 1900, 1.5e-3, 11 * 10**8, 256, 0.05, 0.38, both=True, find_share=0.05, pooled_share=0.25, options_share=0.03, order_share=0.12, tiles_share=0.45, presence=True),
 )  # fmt: skip
+
+EARLIER = PHASES[:2]  # a general stage that is not done yet
+LARGE = (replace(PHASES[-1], name="large", steps=600, lr=8e-4, first_seed=12 * 10**8),)  # the end of it, for longer
 
 
 def base_sample(seed: int, phase: Phase) -> Sample:

@@ -12,16 +12,18 @@ import argparse
 import copy
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ..model.load import MICRO_FOLDER, Base, weights_hash
-from ..model.micro import IMAGE_SIDE, MICRO_SIZES, new_micro
+from ..model.load import MICRO_FOLDER, Base, load_base, weights_hash
+from ..model.micro import IMAGE_SIDE, grown, new_micro
 from ..model.templates import TEMPLATES
 from ..model.tokenizer import micro_tokenizer
 from ..model.visual import inner_model
 from ..profiles import atomic_write_text, build_dir
 from .align import align_projector
-from .base_rows import EARLIER, PHASES, Phase, base_sample
+from .base_rows import EARLIER, LARGE, PHASES, Phase, base_sample
 from .collator import collate
 from .loop import train_loop
 from .fast_cpu import fast_cpu
@@ -29,6 +31,11 @@ from .tower import train_tower
 from .trainer import packed_loss
 
 ALIGN_STEPS, ALIGN_SEED = 300, 7 * 10**7
+WHAT = {
+    "small": "3 M parameters, the shipped base, from nothing",
+    "earlier": "the shipped tower, a general stage cut short: from here the claims compare two orders of the data",
+    "large": "10 M parameters, grown from the shipped base, for the claim that size does not help by itself",
+}
 
 
 def new_base(seed: int, size: str = "small") -> Base:
@@ -38,17 +45,24 @@ def new_base(seed: int, size: str = "small") -> Base:
     return Base(model, tokenizer, TEMPLATES["micro"], IMAGE_SIDE, "micro", MICRO_FOLDER)
 
 
-def train_base(base: Base, folder: Path, seed: int, share: float, batch: int) -> None:
-    """Teach projector and language model to answer, with the tower frozen, in place; `share` of each phase's steps.
+def shipped_tower(seed: int) -> Base:
+    """The micro base with random weights, but for the vision tower of the shipped one."""
+    base, shipped = new_base(seed), load_base("micro")
+    inner_model(base.model).vision_tower.load_state_dict(inner_model(shipped.model).vision_tower.state_dict())
+    return base
 
-    The state before the phase `EARLIER` is kept as a checkpoint of its own, `folder/earlier`: what happens when INST-IT
-    data are mixed in from there on, instead of afterwards, is one of the paper's questions (Table 6).
-    """
+
+def grown_base() -> Base:
+    """The shipped base with more language layers, see `model.micro.grown`."""
+    shipped = load_base("micro")
+    return replace(shipped, model=grown(shipped.model, shipped.tokenizer))
+
+
+def train_base(base: Base, folder: Path, phases: Sequence[Phase], seed: int, share: float, batch: int) -> None:
+    """Teach projector and language model to answer, with the tower frozen, in place; `share` of each phase's steps."""
     base.model.requires_grad_(True)
     inner_model(base.model).vision_tower.requires_grad_(False)
-    for phase in PHASES:
-        if phase.name == EARLIER:
-            save_base(base, folder / "earlier")
+    for phase in phases:
 
         def make(step: int, phase: Phase = phase) -> dict:
             first = seed + phase.first_seed + step * batch
@@ -67,7 +81,8 @@ def save_base(base: Base, folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make pretrain", description=__doc__.split("\n")[0])
-    parser.add_argument("--size", choices=list(MICRO_SIZES), default="small", help="3 M parameters, the shipped base, or 10 M")
+    listed = "; ".join(f"{name}: {about}" for name, about in WHAT.items())
+    parser.add_argument("--size", choices=list(WHAT), default="small", help=listed)
     parser.add_argument("--out", type=Path, default=None, help="checkpoint folder to write")
     parser.add_argument("--work", type=Path, default=None, help="where the resumable state lives")
     parser.add_argument("--share", type=float, default=1.0, help="share of all steps, to try the road quickly")
@@ -79,20 +94,27 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def make_base(args: argparse.Namespace) -> None:
-    """Go through the three stages and write the checkpoint."""
-    work = args.work or build_dir("pretrain")
-    began = time.time()
-    base = new_base(args.seed, args.size)
-    print("stage 1 of 3: the vision tower, dense targets", flush=True)
-    tower = train_tower(base.model, work / "tower", args.seed, args.share)
-    print(f"stage 2 of 3: the projector learns the words (tower: {tower})", flush=True)
-    align_projector(base, work / args.size / "align", max(1, round(ALIGN_STEPS * args.share)), args.seed + ALIGN_SEED)
+    """Go through the stages that the size needs and write the checkpoint."""
+    began, work, figures = time.time(), args.work or build_dir("pretrain"), {}
+    folder, base, phases = work / args.size, None, PHASES
+    if args.size == "small":
+        base = new_base(args.seed)
+        print("stage 1 of 3: the vision tower, dense targets", flush=True)
+        figures["tower"] = train_tower(base.model, work / "tower", args.seed, args.share)
+        print(f"  {figures['tower']}")
+    elif args.size == "earlier":
+        base, phases = shipped_tower(args.seed), EARLIER
+    if base is not None:
+        print("stage 2 of 3: the projector learns the words", flush=True)
+        align_projector(base, folder / "align", max(1, round(ALIGN_STEPS * args.share)), args.seed + ALIGN_SEED)
+    else:
+        base, phases = grown_base(), LARGE
     print("stage 3 of 3: projector and language model learn to answer, tower frozen", flush=True)
-    train_base(base, work / args.size, args.seed, args.share, args.batch)
-    out = args.out or (MICRO_FOLDER if args.size == "small" else work / args.size / "out")
+    train_base(base, folder, phases, args.seed, args.share, args.batch)
+    out = args.out or (MICRO_FOLDER if args.size == "small" else folder / "out")
     save_base(base, out)
-    figures = {"tower": tower, "minutes": round((time.time() - began) / 60, 1), "weights": weights_hash(out)}
-    atomic_write_text(work / args.size / "figures.json", json.dumps(figures, indent=1))
+    figures |= {"minutes": round((time.time() - began) / 60, 1), "weights": weights_hash(out)}
+    atomic_write_text(folder / "figures.json", json.dumps(figures, indent=1))
     print(f"wrote {out}; this sitting took {figures['minutes']} minutes")
 
 

@@ -9,7 +9,7 @@ from instit_lite.annotation.audit import audit
 from instit_lite.dataset import build as room
 from instit_lite.dataset.build import build_micro, load_dataset
 from instit_lite.dataset.choices import add_choices
-from instit_lite.dataset.dialogues import turns_of
+from instit_lite.dataset.dialogues import make_dialogue, turns_of
 from instit_lite.dataset.records import read_video_record
 from instit_lite.errors import NoInstances, RecordError
 from instit_lite.marks.instances import from_scene
@@ -107,3 +107,14 @@ def test_no_build_reaches_the_scenes_of_the_bench():
     assert len({room.first_scene(seed) for seed in range(room.BUILDS)}) == room.BUILDS
     largest = max(get_profile("micro").n_clips, get_profile("micro").n_images, get_profile("micro").n_general)
     assert largest < room.SEED_STEP
+
+
+def test_moments_get_options_too():
+    """Few moments are ever the answer to "when does [1] enter?": the clip's other moments stand beside them."""
+    pictures = [f"{i}.jpg" for i in range(4)]
+    dialogues = [
+        make_dialogue(f"{i}", pictures, [("when does [1] enter?", f"<{2 + i % 2}>")], 3, "video_qa") for i in range(4)
+    ]
+    for dialogue in add_choices(dialogues, 1.0, 0):
+        (question, answer), = turns_of(dialogue)
+        assert answer in "ABCD" and {f"<{t}>" for t in range(1, 5)} <= set(question.split())

@@ -7,15 +7,18 @@ import pytest
 import torch
 from torch import nn
 
+from instit_lite.model.load import load_base
 from instit_lite.scenes.language import vocabulary
 from instit_lite.scenes.questions import WAYS
 from instit_lite.scenes.world import PLACES
 from instit_lite.training.loop import train_loop
 from instit_lite.training.align import AlignedProjector, align_batch, align_loss
 from instit_lite.training.base_pictures import presence_questions, strips_sample, tiles_sample
-from instit_lite.training.base_rows import PHASES, base_sample
+from instit_lite.training.base_rows import LARGE, PHASES, base_sample
 from instit_lite.training.base_texts import options_sample, order_sample
-from instit_lite.training.pretrain import new_base, save_base
+from instit_lite.training.collator import collate
+from instit_lite.training.pretrain import grown_base, main, new_base, save_base
+from instit_lite.training.trainer import packed_loss
 from instit_lite.training.turns import count_tokens
 from instit_lite.training.tower import GRID, HEADS, PatchProbe, draw_picture, patch_loss, patch_targets, tower_batch
 
@@ -207,3 +210,23 @@ def test_alignment_moves_the_projector_and_nothing_else():
     align_loss(module, base, batch).backward()
     moved = [name for name, p in base.model.named_parameters() if p.grad is not None]
     assert moved and all("multi_modal_projector" in name for name in moved)
+
+
+def test_the_large_base_begins_where_the_small_one_ended():
+    base, small = grown_base(), load_base("micro")
+    assert sum(p.numel() for p in base.model.parameters()) == pytest.approx(1e7, rel=0.1)
+    pixels = base.pixels(draw_picture(3)[0][None])
+    batch = collate(base, [base_sample(3, LARGE[0])])
+    assert pixels.shape == (1, 3, 64, 64) and torch.allclose(packed_loss(base.model, batch), packed_loss(small.model, batch))
+    packed_loss(base.model, batch).backward()
+    new = base.model.model.language_model.layers[1]
+    assert new.mlp.down_proj.weight.grad.abs().sum() > 0 and not new.mlp.down_proj.weight.any()
+
+
+@pytest.mark.parametrize("size", ["earlier", "large"])
+def test_bases_for_the_claims_go_from_end_to_end(size, tmp_path):
+    main(["--size", size, "--share", "0.001", "--batch", "2", "--work", str(tmp_path)])
+    made = load_base(str(tmp_path / size / "out"))
+    shipped = load_base("micro").model.model.vision_tower.state_dict()
+    for name, value in made.model.model.vision_tower.state_dict().items():
+        assert torch.equal(value, shipped[name]), "the tower is the shipped one's, and frozen"
