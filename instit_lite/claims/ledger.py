@@ -33,11 +33,12 @@ def repository_ledger(profile: str) -> Path:
 
 def ledger_of(room: Room, claims: list[Claim]) -> dict:
     """Compute the ledger from what is there; a claim that lacks anything is not measured, and says what it lacks."""
-    kept = Scores(room, claims)
+    kept = Scores(room)
     return {
         "format": FORMAT, "profile": room.profile.name,
         **latest(cards_of(room, claims)),
         "seeds": room.seeds, "bench_seed": CLAIMS_BENCH, "questions_per_split": room.profile.n_bench,
+        "steps": room.profile.sft_steps, "batch": room.profile.sft_batch,
         "claims": [claim_row(kept, claim) for claim in claims],
         "arms": arm_rows(room, claims),
         "accuracies": accuracy_rows(kept, claims),
@@ -48,8 +49,8 @@ def ledger_of(room: Room, claims: list[Claim]) -> dict:
 class Scores:
     """Scores by seed and item, read once: `of` gives (facts, array [seeds, items]) of one side, or None."""
 
-    def __init__(self, room: Room, claims: list[Claim]) -> None:
-        self.room, self.needs, self.read = room, needs_of(claims), {}
+    def __init__(self, room: Room) -> None:
+        self.room, self.read = room, {}
 
     def facts(self, arm: Arm, view: str, split: str) -> dict[str, dict] | None:
         """Facts of the items by key."""
@@ -59,18 +60,17 @@ class Scores:
             self.read[name] = None if found is None else {f["key"]: f for f in found}
         return self.read[name]
 
-    def of(self, arm: Arm, view: str, split: str, seed: int) -> dict[str, float] | None:
+    def of(self, arm: Arm, view: str, split: str, format: str, seed: int) -> dict[str, float] | None:
         """Score of each item by key, of one trained arm."""
-        name = (arm.name, view, split, seed)
+        name = (arm.name, view, split, format, seed)
         if name not in self.read:
-            formats = self.needs[arm.name][view, split]
             ready = is_trained(self.room, arm, seed)
-            self.read[name] = scores_of(self.room, arm, seed, view, split, formats) if ready else None
+            self.read[name] = scores_of(self.room, arm, seed, view, split, [format]) if ready else None
         return self.read[name]
 
-    def seeds(self, arm: Arm, view: str, split: str) -> list[dict[str, float]] | None:
+    def seeds(self, arm: Arm, view: str, split: str, format: str) -> list[dict[str, float]] | None:
         """`of` for every seed; None where one is missing."""
-        found = [self.of(arm, view, split, seed) for seed in self.room.seeds_of(arm)]
+        found = [self.of(arm, view, split, format, seed) for seed in self.room.seeds_of(arm)]
         return None if None in found else found
 
 
@@ -92,10 +92,11 @@ def part_row(kept: Scores, part: Part) -> dict:
         "expected": [None if isinf(v) else v for v in (part.low, part.high)],
     }  # fmt: skip
     arm, view = side_of(part.left)
-    facts, left = kept.facts(arm_named(arm), view, part.split), kept.seeds(arm_named(arm), view, part.split)
+    facts = kept.facts(arm_named(arm), view, part.split)
+    left = kept.seeds(arm_named(arm), view, part.split, part.format)
     right = right_scores(kept, part, facts) if facts is not None and left is not None else None
     if right is None:
-        lacks = [s for s in (part.left, part.right) if not no_model(s) and is_missing(kept, s, part.split)]
+        lacks = [s for s in (part.left, part.right) if not no_model(s) and is_missing(kept, s, part)]
         return {**row, "verdict": NOT_MEASURED, "missing": lacks}
     keys = [key for key, f in facts.items() if f["format"] == part.format and key in right[0]]
     seeds = max(len(left), len(right))
@@ -118,12 +119,12 @@ def right_scores(kept: Scores, part: Part, facts: dict[str, dict]) -> list[dict[
     if no_model(part.right):
         return [dict.fromkeys(facts, float(part.right))]
     arm, view = side_of(part.right)
-    return kept.seeds(arm_named(arm), view, part.split)
+    return kept.seeds(arm_named(arm), view, part.split, part.format)
 
 
-def is_missing(kept: Scores, side: str, split: str) -> bool:
+def is_missing(kept: Scores, side: str, part: Part) -> bool:
     arm, view = side_of(side)
-    return kept.seeds(arm_named(arm), view, split) is None
+    return kept.seeds(arm_named(arm), view, part.split, part.format) is None
 
 
 def compare(a: np.ndarray, b: np.ndarray, clips: np.ndarray) -> tuple[dict, Estimate]:
@@ -186,8 +187,11 @@ def accuracy_rows(kept: Scores, claims: list[Claim]) -> list[dict]:
     for name, needs in needs_of(claims).items():
         for (view, split), formats in needs.items():
             arm = arm_named(name)
-            facts, runs = kept.facts(arm, view, split), kept.seeds(arm, view, split)
-            for format in sorted(formats) if facts is not None and runs is not None else ():
+            facts = kept.facts(arm, view, split)
+            for format in sorted(formats):
+                runs = kept.seeds(arm, view, split, format)
+                if facts is None or runs is None:
+                    continue
                 asked = {key: f for key, f in facts.items() if f["format"] == format}
                 where = {"view": view, "split": split, "format": format}
                 rows[name, view, split, format] = {"arm": name, **where, **means_by_kind(asked, runs)}

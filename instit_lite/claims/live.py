@@ -59,7 +59,7 @@ class Answers:
     def facts(self, arm: Arm, view: str, split: str) -> dict[str, dict] | None:
         return self.known.get((view, split))
 
-    def seeds(self, arm: Arm, view: str, split: str) -> list[dict[str, float]] | None:
+    def seeds(self, arm: Arm, view: str, split: str, format: str) -> list[dict[str, float]] | None:
         return self.scores.get((arm.name, view, split))
 
 

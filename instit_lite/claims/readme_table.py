@@ -38,9 +38,10 @@ def table(ledger: dict) -> str:
     machine = ledger["machine"]
     where = machine["gpu"] or f"{machine['cores']} CPU cores"
     lines = [
-        f"Measured {ledger['date']} on {where}: {ledger['seeds']} seeds, {ledger['questions_per_split']} open "
-        "questions per split; differences in points of accuracy with 95 % intervals over clips and seeds. OE "
-        "open-ended, MC multiple choice; a claim holds as far as its weakest part.",
+        f"Measured {ledger['date']} on {where}: {ledger['seeds']} trainings of each arm with {ledger['steps']} steps of "
+        f"{ledger['batch']} visual inputs, {ledger['questions_per_split']} open questions per split; differences in points "
+        "of accuracy with 95 % intervals over clips and seeds. OE open-ended, MC multiple choice; a claim holds as far as "
+        "its weakest part.",
         "",
         "| | claim | the paper | here | verdict |",
         "|---|---|---|---|---|",

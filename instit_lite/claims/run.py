@@ -146,21 +146,23 @@ def measure(room: Room, only: list[str] | None, jobs: int | None, say: Say = pri
             minutes = sum(j.minutes for j in phase)
             say(f"{title}: {len(phase)} jobs, about {minutes / (1 if phase[0].kind == 'cost' else at_once):.0f} min")
             failed += run_jobs(room, phase, 1 if phase[0].kind == "cost" else at_once, only, say)
-    say(format_ledger(record(room, claims)))
+    say(format_ledger(record(room, claims, say)))
     for line in failed:
         say(f"FAILED {line}")
     return 1 if failed or out else 0
 
 
-def record(room: Room, claims: list[Claim]) -> dict:
+def record(room: Room, claims: list[Claim], say: Say = print) -> dict:
     """Compute the ledger of `claims` from what is there, and keep it in the build folder.
 
-    With three seeds or more the repository's scores, its ledger of all claims and the README's table follow.
+    With three seeds or more the repository's scores, its ledger of all claims and the README's table follow; what
+    was not measured here is then taken from the kept scores.
     """
     ledger = ledger_of(room, claims)
     save_ledger(ledger, room.root / "ledger.json")
     if room.profile.name != "smoke" and room.seeds >= SEEDS["micro"]:
         keep(room, scores_file(room.profile.name))
+        bring_back(room, scores_file(room.profile.name), say)
         save_ledger(ledger_of(room, list(EVERYTHING.values())), repository_ledger(room.profile.name))
         write_table(README)
     return ledger

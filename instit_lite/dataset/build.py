@@ -44,6 +44,7 @@ SEED_STEP = 100_000  # seeds kept for each of the three parts
 BUILDS = 20  # build seeds with scenes of their own; the next ones begin anew
 CHOICE_SHARE = 0.3
 MANIFEST = "dataset.json"
+SIZES = ("n_clips", "n_images", "n_frames", "n_general")  # what a dataset depends on of a profile
 Item = TypeVar("Item")
 
 
@@ -80,7 +81,8 @@ def build_micro(
     fails is quarantined and named in the manifest. `errors` makes the simulated annotator careless.
     """
     out = Path(out)
-    identity = {"profile": asdict(profile), "seed": seed, "errors": asdict(errors), "format": 3}
+    sizes = {name: getattr(profile, name) for name in SIZES}
+    identity = {"sizes": sizes, "seed": seed, "errors": asdict(errors), "format": 4}
     if read_manifest(out).get("identity") == identity:
         say(f"{out}: this dataset is built already")
         return load_dataset(out)

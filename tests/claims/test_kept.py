@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from instit_lite.claims import run
 from instit_lite.claims import work as working
 from instit_lite.claims.arms import ARMS, base_folders
 from instit_lite.claims.kept import bring_back, keep
 from instit_lite.claims.ledger import ledger_of
-from instit_lite.claims.room import claims_named, is_done, is_trained, needs_of
-from instit_lite.claims.run import plan
+from instit_lite.claims.room import Room, claims_named, is_done, is_trained, needs_of
+from instit_lite.claims.run import measure_here, plan
+from instit_lite.claims.verdict import NOT_MEASURED
 
 CLAIMS = claims_named(["C2", "C8", "K1", "K2"])
 
@@ -92,3 +94,19 @@ def test_an_arm_without_its_adapter_is_trained_anew_where_more_is_asked(room, el
     working.train_and_answer(elsewhere, arm, 0, needs, quiet)
     assert is_done(elsewhere, arm, 0, needs) and (elsewhere.arm_folder(arm, 0) / "sft" / "adapter").exists()
     assert not is_done(elsewhere, arm, 0, needs_of(CLAIMS + claims_named(["K7"]))["multi_turn"])
+
+
+def test_measuring_one_claim_leaves_the_others_in_the_ledger(room, tmp_path, monkeypatch):
+    """Somebody measures C2 on a fresh checkout: the repository's ledger keeps what the repository knew."""
+    named = Room(replace(room.profile, name="tiny"), tmp_path / "room", seeds=1)
+    file = tmp_path / "scores.json"
+    measure_here(named, ["C1", "K1"], quiet)
+    keep(named, file)
+    monkeypatch.setattr(run, "scores_file", lambda profile: file)
+    monkeypatch.setattr(run, "repository_ledger", lambda profile: tmp_path / "ledger.json")
+    monkeypatch.setattr(run, "write_table", lambda path: None)
+    monkeypatch.setattr(run, "SEEDS", {"micro": 1})
+    fresh = replace(named, root=tmp_path / "fresh")
+    assert [c["id"] for c in run.record(fresh, claims_named(["C2"]), quiet)["claims"]] == ["C2"]
+    kept = {c["id"]: c["verdict"] for c in json.loads((tmp_path / "ledger.json").read_text())["claims"]}
+    assert NOT_MEASURED not in (kept["C1"], kept["K1"]) and kept["C5"] == NOT_MEASURED

@@ -10,7 +10,7 @@ from instit_lite.claims.readme_table import BEGIN, END, README, block, table, wi
 from instit_lite.errors import InstitError
 
 LEDGER = {
-    "date": "2026-01-01", "seeds": 3, "questions_per_split": 500,
+    "date": "2026-01-01", "seeds": 3, "questions_per_split": 500, "steps": 600, "batch": 8,
     "machine": {"cores": 2, "system": "Linux", "gpu": None},
     "claims": [{
         "id": "C2", "statement": "It lifts.", "paper": {"figure": "+22.6", "where": "Table 2"}, "verdict": "shown",

@@ -49,6 +49,7 @@ def test_each_clip_agrees_with_its_masks(built):
 
 def test_a_second_build_loads_and_a_lost_manifest_asks_nothing_again(built, monkeypatch):
     assert build_micro(SMALL, 0, built.folder, say=quiet) == built
+    assert build_micro(replace(SMALL, sft_steps=99), 0, built.folder, say=quiet) == built  # not a dataset's business
     (built.folder / "dataset.json").unlink()
     again = build_micro(SMALL, 0, built.folder, say=quiet)
     assert again.asked == 0 and again.reused == built.asked
