@@ -80,7 +80,7 @@ bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed;
 pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 	@$(PY) -m instit_lite.training.pretrain --size $(SIZE)
 
-claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6 for one, ARGS=--list to look
+claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6, ARGS=--list, ARGS=--anew
 	@$(PY) -m instit_lite.claims --profile $(PROFILE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 edit: $(STAMP) ## edit notebook NB=03 as text in $EDITOR and write it back
