@@ -26,7 +26,7 @@ from .progress import Progress
 from .start import installed
 
 HOUR = 3600  # seconds
-LIMITS = {"smoke": (120, 300), "micro": (1200, 1800), "gpu": (48 * HOUR, 60 * HOUR)}  # a cell, a notebook
+LIMITS = {"smoke": (120, 300), "micro": (HOUR, 2 * HOUR), "gpu": (48 * HOUR, 60 * HOUR)}  # a cell, a notebook
 NAMED_VERSIONS = ("torch", "transformers", "peft", "bitsandbytes", "supervision", "openai", "papermill")
 
 
