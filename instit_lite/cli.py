@@ -72,7 +72,7 @@ def train(args: argparse.Namespace) -> int:
     if is_released(data):
         from .training.released import Source, train_on_released
 
-        source = Source(data, args.general, args.frames, args.line)
+        source = Source(data, args.general, args.frames, args.line, args.unmarked)
         profile = get_profile(args.profile)
         profile = replace(profile, model=args.model or profile.model)
         done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, context=args.context,
@@ -155,6 +155,7 @@ def add_train(command: argparse.ArgumentParser) -> None:
     published = command.add_argument_group("only with INST-IT Dataset")
     published.add_argument("--general", help="LLaVA-NeXT-Data: hub id or folder (default: no general data)")
     published.add_argument("--frames", default="marked", help="marked, raw, or a style drawn anew (default marked)")
+    published.add_argument("--unmarked", action="store_true", help="allow frames without the marks that texts speak of")
     published.add_argument("--line", type=int, choices=range(5), default=4, help="of Table 7; 4 is all (default 4)")
     published.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
     published.add_argument("--context", type=int, help="positions (default: the base's, at most the paper's 6144)")

@@ -53,7 +53,8 @@ def fetch(name: str | Path, patterns: list[str]) -> Path:
 
 
 class Released:
-    """The dataset in one of its two looks; `repairs` counts what was mended, `quarantine` what was left out.
+    """The dataset in one of its two looks; `repairs` counts what was mended, `quarantine` what was left out, `marked`
+    says whether its pictures carry marks.
 
     `frames`: "marked" as the paper trains, "raw" for a control without marks. `masks`: keep each record's
     `segmentations`, which only the `_w_mask` files have.
@@ -63,6 +64,7 @@ class Released:
         self, source: str | Path, frames: str = "marked", masks: bool = False, quarantine: Quarantine | None = None
     ) -> None:
         self.look, self.masks = FRAMES.get(frames, frames), masks
+        self.marked = self.look != FRAMES["raw"]
         tail = "_w_mask.json" if masks else ".json"
         wanted = [f"{stem}{tail}" for stem in FILES.values()] + [f"{kind}s_{self.look}.zip" for kind in FILES]
         self.folder = fetch(source, wanted)

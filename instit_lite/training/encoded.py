@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from ..model.load import Base
 from .collator import Encoded, Sample, batch_of, encode
-from .preflight import check_batch, check_context, check_sample
+from .preflight import check_batch, check_context, check_marks, check_sample, missing_marks
 
 CACHE_BYTES = 512 * 2**20  # pixel values kept between epochs
 
@@ -20,11 +20,15 @@ class EncodedSamples(Dataset):
     """Encode and check each sample when it is first used; keep the result while there is room.
 
     `samples` may be lazy: anything with a length and an index. Raises `PreflightError` for a
-    sample that cannot train.
+    sample that cannot train. `unmarked`: let samples pass that speak of marks which their frames
+    do not carry, and note them in `markless`.
     """
 
-    def __init__(self, base: Base, samples: Sequence[Sample], packing: str) -> None:
-        self.base, self.samples, self.packing = base, samples, packing
+    def __init__(
+        self, base: Base, samples: Sequence[Sample], packing: str, unmarked: bool = False
+    ) -> None:
+        self.base, self.samples, self.packing, self.unmarked = base, samples, packing, unmarked
+        self.markless: set[int] = set()
         self.kept: dict[int, Encoded] = {}
         self.room = CACHE_BYTES
 
@@ -39,6 +43,10 @@ class EncodedSamples(Dataset):
     def encode(self, index: int) -> Encoded:
         sample = self.samples[index]
         check_sample(sample, f"sample {index}")
+        if not self.unmarked:
+            check_marks(sample, f"sample {index}")
+        elif missing_marks(sample):
+            self.markless.add(index)
         encoded = encode(self.base, sample, self.packing)
         check_context(self.base.model, encoded, self.packing, f"sample {index}")
         size = 0 if encoded.pixels is None else encoded.pixels.nbytes

@@ -35,10 +35,13 @@ Part = tuple[str, tuple[str, ...], Turns]  # kind of dialogue, paths of its pict
 
 
 class DialogueSamples(Sequence):
-    """Samples made from parts of dialogues when they are asked for; pictures are read from `root` and not kept."""
+    """Samples made from parts of dialogues when they are asked for; pictures are read from `root` and not kept.
 
-    def __init__(self, root: str | Path, parts: Sequence[Part]) -> None:
-        self.root, self.parts = Path(root), parts
+    `marked`: whether INST-IT's pictures carry marks; general ones never do.
+    """
+
+    def __init__(self, root: str | Path, parts: Sequence[Part], marked: bool = True) -> None:
+        self.root, self.parts, self.marked = Path(root), parts, marked
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -46,7 +49,7 @@ class DialogueSamples(Sequence):
     def __getitem__(self, index: int) -> Sample:
         kind, paths, turns = self.parts[index]
         frames = np.stack([read_image(self.root / path) for path in paths]) if paths else None
-        return Sample(frames, shown_as(kind, len(paths)), turns)
+        return Sample(frames, shown_as(kind, len(paths)), turns, marked=self.marked and kind != "general")
 
 
 def shown_as(kind: str, n_pictures: int) -> str:

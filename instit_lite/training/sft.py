@@ -68,6 +68,7 @@ def run_sft(
     *,
     resume: bool = True,
     in_place: bool = False,
+    unmarked: bool = False,
     say: Callable[[str], None] = print,
     callbacks: Sequence[TrainerCallback] = (),
     **changes,
@@ -78,7 +79,8 @@ def run_sft(
     With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is
     loaded; a folder that holds a run with other settings, samples or base is started afresh.
     `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy of
-    a large model. Raises `PreflightError` before anything is trained wrongly.
+    a large model. `unmarked` allows a control whose samples speak of marks that their frames do
+    not carry. Raises `PreflightError` before anything is trained wrongly.
     """
     settings, out = settings_of(settings, changes), Path(out_dir)
     if not len(samples):
@@ -94,7 +96,7 @@ def run_sft(
     parts = QLora(settings.rank, settings.alpha, settings.frozen_layers, settings.nf4)
     model = attach_qlora(own.model, parts)
     say(parts_table(trainable_parts(model)))
-    data = EncodedSamples(own, samples, settings.packing)
+    data = EncodedSamples(own, samples, settings.packing, unmarked)
     works: list[Work] = []
     probes = noted((data[i] for i in spread(len(data))), settings.packing, works)
     preflight(model, probes, settings.packing, settings.frozen_layers)
@@ -106,6 +108,8 @@ def run_sft(
         with quiet(), fast_cpu(), forecast(plan) as memory:
             train(model, data, settings, out, card, say, callbacks)
         say(str(memory))
+        if data.markless:
+            say(f"a control: {len(data.markless)} of the samples used speak of marks that their frames do not carry")
         save_adapter(model, out / ADAPTER, **card)
     remove_checkpoints(out)
     return result_of(replace(own, model=model.eval()), out)
