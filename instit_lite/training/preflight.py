@@ -63,7 +63,7 @@ def check_marks(sample: Sample, name: str = "sample") -> None:
 
 def no_marks(who: str, path: str | Path | None = None) -> PreflightError:
     reason = f"{who}, and its source says that its pictures carry no marks"
-    cure = "train on marked pictures, or allow it where it is meant as a control: `unmarked=True`, `train --unmarked`"
+    cure = "train on marked pictures, or allow it as a control: `unmarked=True`, `train --unmarked`"
     return PreflightError(reason, path=path, cure=cure)
 
 
@@ -85,11 +85,14 @@ def check_context(
         )
 
 
-def check_batch(model: nn.Module, batch: dict) -> None:
-    """Refuse a batch whose labels, placeholders or mask do not fit."""
+def check_batch(model: nn.Module, batch: dict, blanks: int = 0) -> None:
+    """Refuse a batch whose labels, placeholders or mask do not fit.
+
+    `blanks`: rows at its end that teach nothing on purpose, see `EncodedSamples`.
+    """
     labels, ids, segments = batch["labels"], batch["input_ids"], batch["segments"]
     supervised = labels != IGNORE
-    if not supervised.any(dim=1).all():
+    if not supervised[: len(labels) - blanks].any(dim=1).all():
         cure = "check that answers are not empty or cut off"
         raise PreflightError("a row has no supervised token", cure=cure)
     config = model.config

@@ -49,7 +49,8 @@ class DialogueSamples(Sequence):
     def __getitem__(self, index: int) -> Sample:
         kind, paths, turns = self.parts[index]
         frames = np.stack([read_image(self.root / path) for path in paths]) if paths else None
-        return Sample(frames, shown_as(kind, len(paths)), turns, marked=self.marked and kind != "general")
+        marked = self.marked and kind != "general"
+        return Sample(frames, shown_as(kind, len(paths)), turns, marked=marked)
 
 
 def shown_as(kind: str, n_pictures: int) -> str:

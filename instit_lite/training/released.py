@@ -38,8 +38,8 @@ REAL = {"lr": 2e-4, "projector_lr": 2e-5, "tower_lr": 2e-6, "warmup": 0.03}  # L
 
 @dataclass(frozen=True)
 class Source:
-    """What to train on. `frames`: see `Released`. `line`: of Table 7, 0 (general data only) to 4 (all). `unmarked`:
-    allow frames without the marks that their texts speak of, a control.
+    """What to train on. `frames`: see `Released`. `line`: of Table 7, 0 (general data only) to 4 (all).
+    `unmarked`: allow frames without the marks that their texts speak of, a control.
     """
 
     data: str | Path = HUB_ID
@@ -53,8 +53,8 @@ class Source:
 class Survey:
     """Dialogues counted and divided into parts, while they stream by.
 
-    `marked`: whether INST-IT's pictures carry marks; general ones never do. `unmarked`: as in `Source`; `markless`
-    counts what that lets pass.
+    `marked`: whether INST-IT's pictures carry marks; general ones never do. `unmarked`: as in `Source`;
+    `markless` counts what that lets pass.
     """
 
     base: Base
@@ -95,9 +95,9 @@ class Survey:
 
 
     def has_marks(self, dialogue: Dialogue) -> bool:
-        """Whether a dialogue's pictures carry the marks it speaks of; a general one that lacks them is quarantined.
+        """Whether a dialogue can train with its pictures; a general one that lacks marks is quarantined.
 
-        Raises `PreflightError` for one of INST-IT's, unless `unmarked` allows that: then all of them lack marks.
+        Raises `PreflightError` for one of INST-IT's that lacks them, unless `unmarked` allows that.
         """
         general = dialogue["kind"] == "general"
         if not dialogue["image"] or (self.marked and not general):

@@ -168,7 +168,8 @@ def test_talk_of_marks_that_no_frame_carries(sample, turns, context):
     shown = replace(sample(), turns=turns, context=context)
     with refused(r"sample 4 speaks of \[\d+\]"):
         check_marks(replace(shown, marked=False), "sample 4")
-    for fine in (shown, replace(shown, marked=True), replace(shown, frames=None, kind="text", marked=False)):
+    text = replace(shown, frames=None, kind="text", marked=False)
+    for fine in (shown, replace(shown, marked=True), text):
         check_marks(fine)
     check_marks(replace(sample(), turns=[("read the box [0.1, 0.25].", "a sign with 3 and (4)")], marked=False))
 
