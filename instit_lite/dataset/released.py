@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from filelock import FileLock
 from huggingface_hub import snapshot_download
 
 from ..errors import RecordError
@@ -84,7 +85,7 @@ class Released:
         path, given = self.file(kind), 0
         if most == 0 or not self.has(kind):
             return
-        unpacked(self.folder / f"{kind}s_{self.look}")
+        unpack(self.folder / f"{kind}s_{self.look}")
         for number, raw in enumerate(stream_list(path)):
             reader = RecordReader(path, f"record {number}")
             try:
@@ -136,11 +137,17 @@ def pictures_of(record: dict) -> list[str]:
     return [f"{record['video_path']}/{frame['frame_name']}" for frame in record["frame_level_caption"]]
 
 
-def unpacked(folder: Path) -> None:
-    """Make sure that a picture folder is there: where only its zip is, unpack that beside it, whole or not at all."""
+def unpack(folder: Path) -> None:
+    """Make sure that a picture folder is there: where only its zip is, one of several processes unpacks it."""
+    if not folder.is_dir():
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():
+                unpack_zip(folder)
+
+
+def unpack_zip(folder: Path) -> None:
+    """Unpack a picture folder's zip beside it, whole or not at all."""
     archive, part = folder.with_suffix(".zip"), folder.with_name(f".{folder.name}.part")
-    if folder.is_dir():
-        return
     cure = f"put the folder {folder.name} or {archive.name} beside the json files"
     try:
         shutil.rmtree(part, ignore_errors=True)

@@ -18,6 +18,7 @@ from ..marks.reader import read_image
 from ..model.load import Base, load_base
 from ..profiles import Profile
 from .collator import Sample
+from .processes import processes
 from .sft import SftResult, run_sft
 
 ROOM = 110  # question and answer tokens of one sample: more are spread over several samples
@@ -110,11 +111,11 @@ def samples_of(
 
 def train_on_dataset(
     profile: Profile, data: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
-    say: Callable[[str], None] = print,
+    tensorboard: bool = False, say: Callable[[str], None] = print,
 ) -> SftResult:  # fmt: skip
     """Continuous SFT of the profile's base on a built dataset; the adapter is `out/adapter`. Resumes after a kill."""
-    dataset, base = load_dataset(data), load_base(profile.model)
+    dataset, base = load_dataset(data), load_base(profile.model, **processes().place)
     steps = steps or profile.sft_steps
     n = steps * profile.sft_batch
     samples = samples_of(base, dataset.dialogues, dataset.general, dataset.folder, n, seed)
-    return run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps)
+    return run_sft(base, samples, profile, out, tensorboard=tensorboard, say=say, seed=seed, steps=steps)

@@ -29,6 +29,7 @@ from ..profiles import Profile, build_dir
 from .collator import Sample
 from .lengths import Length, context_of, length_of, length_table
 from .preflight import marks_in, no_marks
+from .processes import processes
 from .recipe import VIDEO, DialogueSamples, Part, parts_of
 from .sft import SftResult, run_sft
 
@@ -150,7 +151,8 @@ def samples_of_released(
     most = {"video": profile.n_clips if source.line else 0, "image": profile.n_images if source.line == 4 else 0}
     own: list[Part] = []
     for kind in FILES:
-        for record in tqdm(released.records(kind, most[kind]), desc=f"{kind}s", mininterval=2, leave=False):
+        records, silent = released.records(kind, most[kind]), not processes().main
+        for record in tqdm(records, desc=f"{kind}s", mininterval=2, leave=False, disable=silent):
             try:
                 made = table7_line(dialogues_of([record]), source.line)
             except RecordError as problem:  # a placeholder in its texts
@@ -178,21 +180,24 @@ def samples_of_released(
 
 def train_on_released(
     profile: Profile, source: Source, out: str | Path, *, seed: int = 0, steps: int | None = None,
-    context: int | None = None, report_only: bool = False, say: Callable[[str], None] = print,
+    context: int | None = None, report_only: bool = False, tensorboard: bool = False,
+    say: Callable[[str], None] = print,
 ) -> SftResult | None:  # fmt: skip
     """Continuous SFT on the published data, resumable as any run; `report_only` stops before the training.
 
     `context`: see `load_base`; 32 frames of 144 tokens exceed Vicuna's own 4,096 positions.
     """
-    steps, real = steps or profile.sft_steps, profile.model != "micro"
-    base = load_base(profile.model, context=context, **({"device_map": "meta"} if report_only and real else {}))
-    quarantine = Quarantine(Path(out) / "quarantine.jsonl")
+    steps, real, team = steps or profile.sft_steps, profile.model != "micro", processes()
+    say, place = team.only_main(say), {"device_map": "meta"} if report_only and real else team.place
+    base = load_base(profile.model, context=context, **place)
+    name = "quarantine.jsonl" if team.main else f"quarantine-{team.index}.jsonl"  # each meets other pictures
+    quarantine = Quarantine(Path(out) / name)
     samples = samples_of_released(base, profile, source, steps * profile.sft_batch, seed, quarantine, say)
     if report_only:
         return None
     # one sample at a time: with 32 frames more would not fit a small card
     own: dict[str, Any] = REAL | {"accumulate": profile.sft_batch} if real else {}
-    own |= {"unmarked": source.unmarked, "in_place": real}
+    own |= {"unmarked": source.unmarked, "in_place": real, "tensorboard": tensorboard}
     done = run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps, **own)
     say(str(quarantine))
     return done
