@@ -19,6 +19,7 @@ from accelerate.utils import reduce
 from ..errors import PreflightError
 
 LAUNCHED = {"RANK", "WORLD_SIZE", "MASTER_ADDR"}  # a launcher sets all of them
+SHARDING = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
 PATIENCE = timedelta(hours=3)  # the main process may count a whole dataset while the others wait
 
 
@@ -56,7 +57,14 @@ class Processes:
 
 
 def processes() -> Processes:
-    """Join the processes that a launcher started; without one, this process is alone."""
+    """Join the processes that a launcher started; without one, this process is alone.
+
+    Raises `PreflightError` where the launcher wants weights sharded: an adapter is saved whole.
+    """
+    for name, what in SHARDING.items():
+        if os.environ.get(name, "").lower() == "true":
+            cure = "start without it: each GPU holds the whole base; for larger ones see docs/several-gpus.md"
+            raise PreflightError(f"{what} shards the weights, and adapters are saved whole", cure=cure)
     if not LAUNCHED <= os.environ.keys() or int(os.environ["WORLD_SIZE"]) == 1:
         return Processes()
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)

@@ -1,6 +1,8 @@
 """What `test_several_processes.py` starts twice at once: runs, each in a folder below the one given."""
 
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -30,8 +32,15 @@ class Killed(Exception):
 
 
 class KillAfter(TrainerCallback):
+    """Die after step 4: with an error, or `outright`, which nothing in the process can see coming."""
+
+    def __init__(self, outright=False):
+        self.outright = outright
+
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == 4:
+            if self.outright:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise Killed
 
 
@@ -64,4 +73,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
+    if sys.argv[2:] == ["outright"]:
+        run_sft(base(), samples(), PLAIN, sys.argv[1], callbacks=[KillAfter(outright=True)])
     main(Path(sys.argv[1]))

@@ -1,12 +1,16 @@
 """Two real processes train what one trains: the same losses, the same adapter, one log."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
 from safetensors.torch import load_file
 
 from instit_lite.errors import PreflightError
@@ -18,6 +22,9 @@ from instit_lite.training.sft import run_sft
 sys.path.append(str(Path(__file__).parent))
 from several import PLAIN, RUNS, base, samples  # noqa: E402
 
+ALONE = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+PAGE = Path(__file__).parents[2] / "docs" / "several-gpus.md"
+
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
@@ -25,8 +32,7 @@ def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
                str(Path(__file__).parent / "several.py"), str(folder)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300,
-                          env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=ALONE)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder, done.stdout
 
@@ -78,11 +84,49 @@ def test_a_run_of_two_goes_on_with_one(two, one):
     assert_equal(folder, one["plain"])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_process_that_was_killed_outright_ends_where_it_would_have(one, tmp_path):
+    command = [sys.executable, str(Path(__file__).parent / "several.py"), str(tmp_path), "outright"]
+    done = subprocess.run(command, capture_output=True, timeout=900, env=ALONE)
+    assert done.returncode == -signal.SIGKILL and not (tmp_path / "adapter").exists()
+    resumed = run_sft(base(), samples(), PLAIN, tmp_path, say=lambda line: None)
+    assert resumed.losses == pytest.approx(one["plain"].losses, abs=1e-6)
+    ours, theirs = weights(resumed.adapter_dir), weights(one["plain"].adapter_dir)
+    assert all(torch.allclose(ours[name], tensor, atol=1e-6) for name, tensor in theirs.items())
+
+
 def test_no_launcher_no_team(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "8")
     assert processes() == Processes(1, 0, 0) and processes().main and processes().place == {}
+
+
+@pytest.mark.parametrize("name, what", [("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")])
+def test_sharded_weights_are_refused_before_anything_starts(monkeypatch, tmp_path, name, what):
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(PreflightError, match=f"{what} shards the weights.*several-gpus.md"):
+        run_sft(base(), samples(), PLAIN, tmp_path / "out", say=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def block(language):
+    """The code of a language in the page on several GPUs."""
+    return re.search(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+
+
+def test_the_documented_recipe_is_read_and_trains_in_one_process(tmp_path, monkeypatch):
+    pytest.importorskip("bitsandbytes")
+    (tmp_path / "fsdp.yaml").write_text(block("yaml"))
+    config = load_config_from_file(str(tmp_path / "fsdp.yaml"))
+    options = vars(launch_command_parser().parse_args(["large.py"]))
+    assert config.num_processes == 8 and set(config.fsdp_config) <= options.keys()
+    monkeypatch.chdir(tmp_path)
+    recipe = block("python").replace("max_steps=steps", 'max_steps=1, use_cpu=True, save_strategy="no"')
+    made = {"name": "micro", "samples": samples()[:2]}
+    exec(recipe, made)
+    learned = [p for name, p in made["model"].named_parameters() if "lora_B" in name]
+    assert learned and all(p.dtype == torch.bfloat16 and p.any() for p in learned), "they begin at zero"
 
 
 @pytest.mark.parametrize("batch, accumulate, count, dealt", [
