@@ -66,22 +66,24 @@ def plan(args: argparse.Namespace) -> int:
 def train(args: argparse.Namespace) -> int:
     """Continuous SFT with QLoRA on a built dataset, or on the published ones: INST-IT Dataset, LLaVA-NeXT-Data."""
     from .dataset.released import is_released
+    from .training.processes import processes
 
     data = args.data or build_dir("dataset", args.profile)
     out = args.out or build_dir("adapter", args.profile)
     if is_released(data):
         from .training.released import Source, train_on_released
 
-        source = Source(data, args.general, args.frames, args.line)
+        source = Source(data, args.general, args.frames, args.line, args.unmarked)
         profile = get_profile(args.profile)
         profile = replace(profile, model=args.model or profile.model)
         done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, context=args.context,
-                                 report_only=args.report)  # fmt: skip
+                                 report_only=args.report, tensorboard=args.tensorboard)  # fmt: skip
     else:
         from .training.recipe import train_on_dataset
 
-        done = train_on_dataset(get_profile(args.profile), data, out, seed=args.seed, steps=args.steps)
-    if done:
+        done = train_on_dataset(get_profile(args.profile), data, out, seed=args.seed, steps=args.steps,
+                                tensorboard=args.tensorboard)  # fmt: skip
+    if done and processes().main:
         print(f"loss {done.losses[0]:.3f} -> {done.losses[-1]:.3f} in {done.seconds:.0f} s\nwrote {out}")
     return 0
 
@@ -152,9 +154,11 @@ def add_convert(command: argparse.ArgumentParser) -> None:
 def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", help="a folder made by `instit-lite build`, or INST-IT Dataset: hub id or folder")
     command.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
+    command.add_argument("--tensorboard", action="store_true", help="curves for TensorBoard, where it is installed")
     published = command.add_argument_group("only with INST-IT Dataset")
     published.add_argument("--general", help="LLaVA-NeXT-Data: hub id or folder (default: no general data)")
     published.add_argument("--frames", default="marked", help="marked, raw, or a style drawn anew (default marked)")
+    published.add_argument("--unmarked", action="store_true", help="allow frames without the marks that texts speak of")
     published.add_argument("--line", type=int, choices=range(5), default=4, help="of Table 7; 4 is all (default 4)")
     published.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
     published.add_argument("--context", type=int, help="positions (default: the base's, at most the paper's 6144)")

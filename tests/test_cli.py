@@ -121,7 +121,7 @@ def test_doctor_fails_with_a_cure(monkeypatch, capsys):
 def test_results_are_told(monkeypatch, capsys, tmp_path):
     room = ModuleType("instit_lite.training.recipe")
     done = SimpleNamespace(losses=[2.0, 0.5], seconds=3.2)
-    room.train_on_dataset = lambda profile, data, out, seed, steps: done
+    room.train_on_dataset = lambda profile, data, out, seed, steps, tensorboard: done
     monkeypatch.setitem(sys.modules, "instit_lite.training.recipe", room)
     assert cli.main(["train", "--profile", "smoke", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert "loss 2.000 -> 0.500 in 3 s" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Image, load_dataset
+from filelock import FileLock
 
 from ..errors import RecordError
 from ..profiles import atomic_write_bytes
@@ -37,9 +38,18 @@ def general_dialogues(
     The whole is 92 GB: over the hub only the drawn rows travel. Picture paths are absolute.
     """
     out = Path(out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
     kept = out / f"general-{n}-{seed}.json"
-    if kept.exists():
-        return load_dialogues(kept)
+    with FileLock(out / ".lock"):  # several processes that train together draw once
+        if not kept.exists():
+            save_dialogues(kept, drawn(source, n, seed, out, quarantine, repairs))
+    return load_dialogues(kept)
+
+
+def drawn(
+    source: str | Path, n: int, seed: int, out: Path, quarantine: Quarantine, repairs: Counter[str]
+) -> list[Dialogue]:
+    """Draw dialogues and write their pictures; what cannot be used is quarantined."""
     rows = raw_rows(Path(source) / RAW, n, seed) if (Path(source) / RAW).exists() else shard_rows(source, n, seed)
     made = []
     for number, row in enumerate(rows):
@@ -49,9 +59,7 @@ def general_dialogues(
             made.append(general_dialogue(picture, pairs_of(row, picture is not None, repairs), name))
         except RecordError as problem:
             quarantine.add(name, RecordError(problem.reason, path=source, cure=problem.cure))
-    made = [dialogue for dialogue in made if dialogue]
-    save_dialogues(kept, made)
-    return made
+    return [dialogue for dialogue in made if dialogue]
 
 
 def shard_rows(source: str | Path, n: int, seed: int) -> Iterator[dict]:

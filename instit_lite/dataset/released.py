@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from filelock import FileLock
 from huggingface_hub import snapshot_download
 
 from ..errors import RecordError
@@ -53,7 +54,8 @@ def fetch(name: str | Path, patterns: list[str]) -> Path:
 
 
 class Released:
-    """The dataset in one of its two looks; `repairs` counts what was mended, `quarantine` what was left out.
+    """The dataset in one of its two looks; `repairs` counts what was mended, `quarantine` what was left out, `marked`
+    says whether its pictures carry marks.
 
     `frames`: "marked" as the paper trains, "raw" for a control without marks. `masks`: keep each record's
     `segmentations`, which only the `_w_mask` files have.
@@ -63,6 +65,7 @@ class Released:
         self, source: str | Path, frames: str = "marked", masks: bool = False, quarantine: Quarantine | None = None
     ) -> None:
         self.look, self.masks = FRAMES.get(frames, frames), masks
+        self.marked = self.look != FRAMES["raw"]
         tail = "_w_mask.json" if masks else ".json"
         wanted = [f"{stem}{tail}" for stem in FILES.values()] + [f"{kind}s_{self.look}.zip" for kind in FILES]
         self.folder = fetch(source, wanted)
@@ -82,7 +85,7 @@ class Released:
         path, given = self.file(kind), 0
         if most == 0 or not self.has(kind):
             return
-        unpacked(self.folder / f"{kind}s_{self.look}")
+        unpack(self.folder / f"{kind}s_{self.look}")
         for number, raw in enumerate(stream_list(path)):
             reader = RecordReader(path, f"record {number}")
             try:
@@ -134,11 +137,17 @@ def pictures_of(record: dict) -> list[str]:
     return [f"{record['video_path']}/{frame['frame_name']}" for frame in record["frame_level_caption"]]
 
 
-def unpacked(folder: Path) -> None:
-    """Make sure that a picture folder is there: where only its zip is, unpack that beside it, whole or not at all."""
+def unpack(folder: Path) -> None:
+    """Make sure that a picture folder is there: where only its zip is, one of several processes unpacks it."""
+    if not folder.is_dir():
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():
+                unpack_zip(folder)
+
+
+def unpack_zip(folder: Path) -> None:
+    """Unpack a picture folder's zip beside it, whole or not at all."""
     archive, part = folder.with_suffix(".zip"), folder.with_name(f".{folder.name}.part")
-    if folder.is_dir():
-        return
     cure = f"put the folder {folder.name} or {archive.name} beside the json files"
     try:
         shutil.rmtree(part, ignore_errors=True)

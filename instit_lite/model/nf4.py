@@ -38,15 +38,18 @@ def import_bitsandbytes() -> types.ModuleType | None:
     return bitsandbytes
 
 
-def nf4_config(dtype: torch.dtype = torch.bfloat16) -> BitsAndBytesConfig:
+def nf4_config(
+    dtype: torch.dtype = torch.bfloat16, storage: torch.dtype | None = None
+) -> BitsAndBytesConfig:
     """Settings for `from_pretrained(..., quantization_config=...)`: checkpoints too large to load
     before quantising.
 
-    Call `quantise` on the loaded model as well: it checks the places.
+    Call `quantise` on the loaded model as well: it checks the places. `storage`: the type in which
+    the packed weights lie; FSDP needs the model's own, None means bytes.
     """
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=list(FULL_PRECISION),
+        bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_storage=storage, llm_int8_skip_modules=list(FULL_PRECISION),
     )  # fmt: skip
 
 

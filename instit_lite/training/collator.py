@@ -41,6 +41,7 @@ class Sample:
     several images), "video" or "text". `turns`: (question, answer) pairs. `context`: text that
     stands before every question. `names`: what the parts of the visual input are called, where a
     clip's frames are not 1, 2, ...; one picture with several names is cut in as many strips.
+    `marked`: whether its source says that the frames carry marks; None where nobody says.
     """
 
     frames: np.ndarray | None
@@ -48,6 +49,7 @@ class Sample:
     turns: Sequence[tuple[str, str]]
     context: str = ""
     names: tuple[int, ...] = ()
+    marked: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,18 @@ says what to do.
 
 Each of these mistakes trains without complaint and costs a GPU day: no label, labels on
 placeholders, a context that cuts answers off, a vision tower in 4 bits or under LoRA, frozen
-layers in the backward pass, a mask added as 0 and 1.
+layers in the backward pass, a mask added as 0 and 1, talk of marks that no picture carries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from ..annotation.claims_in_text import ID
 from ..errors import PreflightError
 from ..model.anyres import image_tokens
 from ..model.context import overflow_cure
@@ -38,6 +40,33 @@ def check_sample(sample: Sample, name: str = "sample") -> None:
             raise PreflightError(reason, cure="leave it out")
 
 
+def marks_in(texts: Iterable[str]) -> list[str]:
+    """The marks, `[1]`, that texts speak of, each once."""
+    return list(dict.fromkeys(found[0] for text in texts for found in ID.finditer(text)))
+
+
+def missing_marks(sample: Sample) -> list[str]:
+    """The marks that a sample speaks of although its source says that its frames carry none.
+
+    Known from `Sample.marked` alone: pixels do not tell a mark from a printed number.
+    """
+    if sample.marked is not False or sample.kind == "text":
+        return []
+    return marks_in([sample.context, *(text for turn in sample.turns for text in turn)])
+
+
+def check_marks(sample: Sample, name: str = "sample") -> None:
+    """Refuse a sample that would teach the model to talk about marks that it cannot see."""
+    if found := missing_marks(sample):
+        raise no_marks(f"{name} speaks of {found[0]}")
+
+
+def no_marks(who: str, path: str | Path | None = None) -> PreflightError:
+    reason = f"{who}, and its source says that its pictures carry no marks"
+    cure = "train on marked pictures, or allow it as a control: `unmarked=True`, `train --unmarked`"
+    return PreflightError(reason, path=path, cure=cure)
+
+
 def check_context(
     model: nn.Module, sample: Encoded, packing: str = "shared_prefix", name: str = "sample"
 ) -> None:
@@ -56,11 +85,14 @@ def check_context(
         )
 
 
-def check_batch(model: nn.Module, batch: dict) -> None:
-    """Refuse a batch whose labels, placeholders or mask do not fit."""
+def check_batch(model: nn.Module, batch: dict, blanks: int = 0) -> None:
+    """Refuse a batch whose labels, placeholders or mask do not fit.
+
+    `blanks`: rows at its end that teach nothing on purpose, see `EncodedSamples`.
+    """
     labels, ids, segments = batch["labels"], batch["input_ids"], batch["segments"]
     supervised = labels != IGNORE
-    if not supervised.any(dim=1).all():
+    if not supervised[: len(labels) - blanks].any(dim=1).all():
         cure = "check that answers are not empty or cut off"
         raise PreflightError("a row has no supervised token", cure=cure)
     config = model.config

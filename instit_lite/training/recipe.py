@@ -18,6 +18,7 @@ from ..marks.reader import read_image
 from ..model.load import Base, load_base
 from ..profiles import Profile
 from .collator import Sample
+from .processes import processes
 from .sft import SftResult, run_sft
 
 ROOM = 110  # question and answer tokens of one sample: more are spread over several samples
@@ -35,10 +36,13 @@ Part = tuple[str, tuple[str, ...], Turns]  # kind of dialogue, paths of its pict
 
 
 class DialogueSamples(Sequence):
-    """Samples made from parts of dialogues when they are asked for; pictures are read from `root` and not kept."""
+    """Samples made from parts of dialogues when they are asked for; pictures are read from `root` and not kept.
 
-    def __init__(self, root: str | Path, parts: Sequence[Part]) -> None:
-        self.root, self.parts = Path(root), parts
+    `marked`: whether INST-IT's pictures carry marks; general ones never do.
+    """
+
+    def __init__(self, root: str | Path, parts: Sequence[Part], marked: bool = True) -> None:
+        self.root, self.parts, self.marked = Path(root), parts, marked
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -46,7 +50,8 @@ class DialogueSamples(Sequence):
     def __getitem__(self, index: int) -> Sample:
         kind, paths, turns = self.parts[index]
         frames = np.stack([read_image(self.root / path) for path in paths]) if paths else None
-        return Sample(frames, shown_as(kind, len(paths)), turns)
+        marked = self.marked and kind != "general"
+        return Sample(frames, shown_as(kind, len(paths)), turns, marked=marked)
 
 
 def shown_as(kind: str, n_pictures: int) -> str:
@@ -106,11 +111,11 @@ def samples_of(
 
 def train_on_dataset(
     profile: Profile, data: str | Path, out: str | Path, *, seed: int = 0, steps: int | None = None,
-    say: Callable[[str], None] = print,
+    tensorboard: bool = False, say: Callable[[str], None] = print,
 ) -> SftResult:  # fmt: skip
     """Continuous SFT of the profile's base on a built dataset; the adapter is `out/adapter`. Resumes after a kill."""
-    dataset, base = load_dataset(data), load_base(profile.model)
+    dataset, base = load_dataset(data), load_base(profile.model, **processes().place)
     steps = steps or profile.sft_steps
     n = steps * profile.sft_batch
     samples = samples_of(base, dataset.dialogues, dataset.general, dataset.folder, n, seed)
-    return run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps)
+    return run_sft(base, samples, profile, out, tensorboard=tensorboard, say=say, seed=seed, steps=steps)

@@ -28,6 +28,8 @@ from ..model.load import Base, load_base
 from ..profiles import Profile, build_dir
 from .collator import Sample
 from .lengths import Length, context_of, length_of, length_table
+from .preflight import marks_in, no_marks
+from .processes import processes
 from .recipe import VIDEO, DialogueSamples, Part, parts_of
 from .sft import SftResult, run_sft
 
@@ -37,23 +39,33 @@ REAL = {"lr": 2e-4, "projector_lr": 2e-5, "tower_lr": 2e-6, "warmup": 0.03}  # L
 
 @dataclass(frozen=True)
 class Source:
-    """What to train on. `frames`: see `Released`. `line`: of Table 7, 0 (general data only) to 4 (all)."""
+    """What to train on. `frames`: see `Released`. `line`: of Table 7, 0 (general data only) to 4 (all).
+    `unmarked`: allow frames without the marks that their texts speak of, a control.
+    """
 
     data: str | Path = HUB_ID
     general: str | Path | None = None
     frames: str = "marked"
     line: int = 4
+    unmarked: bool = False
 
 
 @dataclass
 class Survey:
-    """Dialogues counted and divided into parts, while they stream by."""
+    """Dialogues counted and divided into parts, while they stream by.
+
+    `marked`: whether INST-IT's pictures carry marks; general ones never do. `unmarked`: as in `Source`;
+    `markless` counts what that lets pass.
+    """
 
     base: Base
     root: Path
     most_frames: int
     quarantine: Quarantine
+    marked: bool = True
+    unmarked: bool = False
     lengths: list[Length] = field(default_factory=list)
+    markless: int = 0
 
     def parts(self, dialogues: Iterable[Dialogue]) -> Iterator[Part]:
         """Yield the parts of dialogues that fit; the others are counted, and named in the quarantine."""
@@ -64,6 +76,8 @@ class Survey:
                 # not thinned out: <t> in its texts counts all frames
                 reason = f"has {n_frames} frames, more than {self.most_frames}"
                 self.quarantine.add(dialogue["id"], RecordError(reason, cure="use a profile with more frames"))
+                continue
+            if not self.has_marks(dialogue):
                 continue
             try:
                 length = length_of(self.base, dialogue, self.root)
@@ -81,11 +95,32 @@ class Survey:
                 yield from parts_of(self.base, [dialogue], ROOM)
 
 
+    def has_marks(self, dialogue: Dialogue) -> bool:
+        """Whether a dialogue can train with its pictures; a general one that lacks marks is quarantined.
+
+        Raises `PreflightError` for one of INST-IT's that lacks them, unless `unmarked` allows that.
+        """
+        general = dialogue["kind"] == "general"
+        if not dialogue["image"] or (self.marked and not general):
+            return True
+        found = marks_in(turn["value"] for turn in dialogue["conversations"])
+        if not found:
+            return True
+        problem = no_marks(f"{dialogue['id']} speaks of {found[0]}", self.root / dialogue["image"][0])
+        if general:
+            self.quarantine.add(dialogue["id"], problem)
+            return False
+        if not self.unmarked:
+            raise problem
+        self.markless += 1
+        return True
+
+
 class LenientSamples(DialogueSamples):
     """Samples of which a few may be damaged: one that cannot be read is quarantined, and the next takes its place."""
 
-    def __init__(self, root: str | Path, parts: list[Part], quarantine: Quarantine) -> None:
-        super().__init__(root, parts)
+    def __init__(self, root: str | Path, parts: list[Part], quarantine: Quarantine, marked: bool = True) -> None:
+        super().__init__(root, parts, marked)
         self.quarantine, self.bad = quarantine, set[int]()
 
     def __getitem__(self, index: int) -> Sample:
@@ -112,11 +147,12 @@ def samples_of_released(
     """
     share = 0.0 if source.general is None else 1.0 if source.line == 0 else PAPER_SHARE
     released = Released(source.data, source.frames, quarantine=quarantine)
-    survey = Survey(base, released.folder, profile.n_frames, quarantine)
+    survey = Survey(base, released.folder, profile.n_frames, quarantine, released.marked, source.unmarked)
     most = {"video": profile.n_clips if source.line else 0, "image": profile.n_images if source.line == 4 else 0}
     own: list[Part] = []
     for kind in FILES:
-        for record in tqdm(released.records(kind, most[kind]), desc=f"{kind}s", mininterval=2, leave=False):
+        records, silent = released.records(kind, most[kind]), not processes().main
+        for record in tqdm(records, desc=f"{kind}s", mininterval=2, leave=False, disable=silent):
             try:
                 made = table7_line(dialogues_of([record]), source.line)
             except RecordError as problem:  # a placeholder in its texts
@@ -136,26 +172,32 @@ def samples_of_released(
     say("mended: " + (", ".join(f"{what} ({count})" for what, count in released.repairs.most_common()) or "nothing"))
     say(str(quarantine))
     kinds = Counter(part[0] for part in mixed).most_common()
+    if survey.markless:
+        say(f"a control: {survey.markless} dialogues speak of marks that their pictures do not carry")
     say(f"samples: {len(mixed)} of {len(own)} + {len(general)} general; " + ", ".join(f"{k} {c}" for k, c in kinds))
-    return LenientSamples(released.folder, mixed, quarantine)
+    return LenientSamples(released.folder, mixed, quarantine, released.marked)
 
 
 def train_on_released(
     profile: Profile, source: Source, out: str | Path, *, seed: int = 0, steps: int | None = None,
-    context: int | None = None, report_only: bool = False, say: Callable[[str], None] = print,
+    context: int | None = None, report_only: bool = False, tensorboard: bool = False,
+    say: Callable[[str], None] = print,
 ) -> SftResult | None:  # fmt: skip
     """Continuous SFT on the published data, resumable as any run; `report_only` stops before the training.
 
     `context`: see `load_base`; 32 frames of 144 tokens exceed Vicuna's own 4,096 positions.
     """
-    steps, real = steps or profile.sft_steps, profile.model != "micro"
-    base = load_base(profile.model, context=context, **({"device_map": "meta"} if report_only and real else {}))
-    quarantine = Quarantine(Path(out) / "quarantine.jsonl")
+    steps, real, team = steps or profile.sft_steps, profile.model != "micro", processes()
+    say, place = team.only_main(say), {"device_map": "meta"} if report_only and real else team.place
+    base = load_base(profile.model, context=context, **place)
+    name = "quarantine.jsonl" if team.main else f"quarantine-{team.index}.jsonl"  # each meets other pictures
+    quarantine = Quarantine(Path(out) / name)
     samples = samples_of_released(base, profile, source, steps * profile.sft_batch, seed, quarantine, say)
     if report_only:
         return None
     # one sample at a time: with 32 frames more would not fit a small card
     own: dict[str, Any] = REAL | {"accumulate": profile.sft_batch} if real else {}
-    done = run_sft(base, samples, profile, out, in_place=real, say=say, seed=seed, steps=steps, **own)
+    own |= {"unmarked": source.unmarked, "in_place": real, "tensorboard": tensorboard}
+    done = run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps, **own)
     say(str(quarantine))
     return done

@@ -2,22 +2,23 @@
 there.
 
 The HF `Trainer` writes a checkpoint straight into its final folder and takes the newest folder for
-the last checkpoint, whole or not. Here a checkpoint counts only when everything it needs can be
-opened.
+the last checkpoint, whole or not. Here a checkpoint is written beside its place, sealed and moved
+there, and counts only when every file is the one that its seal names: `seal.json` holds their
+hashes, and where the run stood (`training.proof`).
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from pathlib import Path
 
-from ..errors import ModelError
-from ..model.adapter import read_card
+from ..model.adapter import file_hash, swap_in
 from ..profiles import atomic_write_text
 
-STATE_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+SEAL = "seal.json"
+PART = ".checkpoints.part"  # where a checkpoint is while it is being written
+KEPT = 2
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
@@ -30,19 +31,38 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.split("-")[1])
 
 
+def seal(written: Path, folder: Path, standing: dict, processes: int) -> None:
+    """Name all files of a finished checkpoint with their hashes, move it to `folder`, and delete
+    all but the newest `KEPT` there.
+    """
+    files = {p.name: file_hash(p) for p in sorted(written.iterdir())}
+    sealed = {"format": 1, "standing": standing, "processes": processes, "files": files}
+    atomic_write_text(written / SEAL, json.dumps(sealed, indent=1) + "\n")
+    swap_in(written, folder / written.name)
+    shutil.rmtree(written.parent)
+    for old in checkpoints(folder)[KEPT:]:
+        shutil.rmtree(old)
+
+
+def read_seal(checkpoint: Path) -> dict:
+    """Read what a checkpoint says of itself; raises `OSError` or `ValueError`."""
+    sealed = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+    if not isinstance(sealed, dict) or not {"standing", "processes", "files"} <= sealed.keys():
+        raise ValueError("not a seal")
+    return sealed
+
+
 def damage(checkpoint: Path) -> str:
     """Say what is wrong with a checkpoint; an empty text means that it is whole."""
     try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        read_card(checkpoint)
+        sealed = read_seal(checkpoint)
     except (OSError, ValueError) as problem:
-        return f"trainer_state.json cannot be read ({problem})"
-    except ModelError as problem:
-        return problem.reason
-    if state.get("global_step") != step_of(checkpoint):
-        return f"its state is of step {state.get('global_step')}"
-    broken = [name for name in STATE_FILES if not zipfile.is_zipfile(checkpoint / name)]
-    return f"{', '.join(broken)} missing or cut short" if broken else ""
+        return f"{SEAL} cannot be read ({problem})"
+    if sealed["standing"].get("step") != step_of(checkpoint):
+        return f"its state is of step {sealed['standing'].get('step')}"
+    files = [(checkpoint / name, expected) for name, expected in sealed["files"].items()]
+    broken = [path.name for path, hash in files if not path.is_file() or file_hash(path) != hash]
+    return f"{', '.join(broken)} missing or damaged" if broken else ""
 
 
 def newest_whole_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:

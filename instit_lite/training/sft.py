@@ -27,14 +27,19 @@ from ..model.load import Base
 from ..model.memory import Work
 from ..model.qlora import QLora, attach_qlora, parts_table, trainable_parts
 from ..profiles import Profile, atomic_write_text
+from .board import FOLDER, Board
 from .collator import Sample
 from .encoded import EncodedSamples
 from .fast_cpu import fast_cpu
 from .forecast import forecast, noted, plan_run, summary
+from .order import Order, Passes
+from .plan import Plan
 from .precision import autocast_type, fp32_masters
 from .preflight import preflight
+from .processes import Processes, processes, share
 from .progress import LossLog
-from .resume import newest_whole_checkpoint, read_log, remove_checkpoints, step_of
+from .proof import Proof
+from .resume import newest_whole_checkpoint, read_log, remove_checkpoints
 from .settings import SftSettings, run_identity, settings_of, spread
 from .trainer import LossModule, SftTrainer
 
@@ -68,6 +73,8 @@ def run_sft(
     *,
     resume: bool = True,
     in_place: bool = False,
+    unmarked: bool = False,
+    tensorboard: bool = False,
     say: Callable[[str], None] = print,
     callbacks: Sequence[TrainerCallback] = (),
     **changes,
@@ -78,11 +85,16 @@ def run_sft(
     With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is
     loaded; a folder that holds a run with other settings, samples or base is started afresh.
     `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy of
-    a large model. Raises `PreflightError` before anything is trained wrongly.
+    a large model. `unmarked` allows a control whose samples speak of marks that their frames do
+    not carry; `tensorboard` writes `out_dir/tensorboard` beside the log. Started several times by a
+    launcher, with the same arguments, it trains what one process would. Raises `PreflightError`
+    before anything is trained wrongly, `ModelError` for a resume that is not the run it was.
     """
-    settings, out = settings_of(settings, changes), Path(out_dir)
+    settings, out, team = settings_of(settings, changes), Path(out_dir), processes()
     if not len(samples):
         raise PreflightError("there are no samples", path=out, cure="build the dataset first")
+    (at_once, _), say = share(settings.batch, settings.accumulate, team.count), team.only_main(say)
+    board = Board(out) if tensorboard else None
     own = base if in_place else replace(base, model=copy.deepcopy(base.model))
     identity = run_identity(own.model, samples, settings)
     state = state_of(out, identity, resume)
@@ -94,21 +106,29 @@ def run_sft(
     parts = QLora(settings.rank, settings.alpha, settings.frozen_layers, settings.nf4)
     model = attach_qlora(own.model, parts)
     say(parts_table(trainable_parts(model)))
-    data = EncodedSamples(own, samples, settings.packing)
+    data = EncodedSamples(own, samples, settings.packing, unmarked)
+    plan = checked(model, data, settings, at_once)
+    say(summary(plan))
+    begin(out, identity, state, team)
+    with fp32_masters(model):
+        with quiet(), fast_cpu(), forecast(plan) as memory:
+            train(model, data, settings, out, card, team, board, say, callbacks)
+        say(str(memory))
+        if data.markless:
+            say(f"a control: {len(data.markless)} of the samples used speak of marks that no frame carries")
+        if team.main:
+            save_adapter(model, out / ADAPTER, **card)
+            remove_checkpoints(out)
+        team.wait()
+    return result_of(replace(own, model=model.eval()), out)
+
+
+def checked(model: PeftModel, data: EncodedSamples, settings: SftSettings, at_once: int) -> Plan:
+    """Refuse what would train wrongly; plan the memory of `at_once` samples at a time."""
     works: list[Work] = []
     probes = noted((data[i] for i in spread(len(data))), settings.packing, works)
     preflight(model, probes, settings.packing, settings.frozen_layers)
-    plan = plan_run(model, works, settings)
-    say(summary(plan))
-    if state != BEGUN:
-        clear(out, identity)
-    with fp32_masters(model):
-        with quiet(), fast_cpu(), forecast(plan) as memory:
-            train(model, data, settings, out, card, say, callbacks)
-        say(str(memory))
-        save_adapter(model, out / ADAPTER, **card)
-    remove_checkpoints(out)
-    return result_of(replace(own, model=model.eval()), out)
+    return plan_run(model, works, replace(settings, batch=at_once, accumulate=1))
 
 
 def state_of(out: Path, identity: dict, resume: bool) -> str:
@@ -124,10 +144,19 @@ def state_of(out: Path, identity: dict, resume: bool) -> str:
     return FINISHED if (out / ADAPTER).exists() else BEGUN
 
 
+def begin(out: Path, identity: dict, state: str, team: Processes) -> None:
+    """Make a folder ready for its run; one process does so, when all have seen what it held."""
+    team.wait()
+    if state != BEGUN and team.main:
+        clear(out, identity)
+    team.wait()
+
+
 def clear(out: Path, identity: dict) -> None:
     """Remove what another run left, and name the one that begins."""
     remove_checkpoints(out)
-    shutil.rmtree(out / ADAPTER, ignore_errors=True)
+    for folder in (out / ADAPTER, out / FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
     (out / LOG).unlink(missing_ok=True)
     atomic_write_text(out / RUN, json.dumps(identity, indent=1) + "\n")
 
@@ -138,35 +167,42 @@ def train(
     settings: SftSettings,
     out: Path,
     card: dict,
+    team: Processes,
+    board: Board | None,
     say: Callable[[str], None],
     callbacks: Sequence[TrainerCallback],
 ) -> None:
     """Run the Trainer from the newest whole checkpoint, or from the start."""
+    at_once, _ = share(settings.batch, settings.accumulate, team.count)
+    order = Order(len(data), settings.seed, settings.batch, at_once, team.count)
+    module, proof = LossModule(model), []
     checkpoint, notes = newest_whole_checkpoint(out)
     for note in notes:
         say(f"  {note}")
     if checkpoint is not None:
-        say(f"  going on after step {step_of(checkpoint)}")
-    module = LossModule(model)
+        proof = [Proof(checkpoint, model, order, data, team, say)]
+    arguments = training_arguments(settings, out, autocast_type(model), team)
     trainer = SftTrainer(
-        module, training_arguments(settings, out, autocast_type(model)), settings.rates, card,
+        module, arguments, settings.rates, card, order, team,
         train_dataset=data, data_collator=data.collate,
-        callbacks=[LossLog(out / LOG, module, say), *callbacks],
+        callbacks=[*proof, Passes(order), LossLog(out / LOG, module, say, team, board), *callbacks],
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
-def training_arguments(settings: SftSettings, out: Path, autocast: torch.dtype | None = None) -> TrainingArguments:
+def training_arguments(
+    settings: SftSettings, out: Path, autocast: torch.dtype | None = None, team: Processes = Processes()
+) -> TrainingArguments:
     """The HF Trainer's view of the settings; `autocast`: see `precision.autocast_type`."""
     gpu = torch.cuda.is_available()
+    at_once, times = share(settings.batch, settings.accumulate, team.count)
     return TrainingArguments(
         output_dir=str(out), max_steps=settings.steps, seed=settings.seed,
-        per_device_train_batch_size=settings.batch // settings.accumulate,
-        gradient_accumulation_steps=settings.accumulate,
+        per_device_train_batch_size=at_once, gradient_accumulation_steps=times,
         learning_rate=settings.lr, lr_scheduler_type="cosine",
         warmup_steps=round(settings.warmup * settings.steps),
         adam_beta2=0.98, weight_decay=0.0, max_grad_norm=1.0,
-        save_steps=settings.save_every or max(1, settings.steps // 10), save_total_limit=2,
+        save_steps=settings.save_every or max(1, settings.steps // 10),
         logging_steps=1, logging_nan_inf_filter=False,
         report_to="none", disable_tqdm=True, log_level="error",
         use_cpu=not gpu, bf16=autocast == torch.bfloat16, fp16=autocast == torch.float16,

@@ -8,15 +8,23 @@ rate per kind of part.
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import Dataset, Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ..model.adapter import load_weights, save_adapter
 from ..model.anyres import encode_images
 from ..model.visual import encode_frames, inner_model, mm_outputs, pools
+from .order import Order
 from .packing import IGNORE, PADDING
+from .processes import Processes
+from .proof import standing
+from .resume import PART, seal
 
 
 def visual_features(model: nn.Module, batch: dict) -> dict:
@@ -112,7 +120,8 @@ class SftTrainer(Trainer):
     model.
 
     `rates`: learning rate of each of "lora", "projector" and "tower". `card`: `base` and `weights`
-    of `save_adapter`.
+    of `save_adapter`. `order`: of the samples; needed for checkpoints. `team`: the processes that
+    train together.
     """
 
     def __init__(
@@ -121,9 +130,11 @@ class SftTrainer(Trainer):
         args: TrainingArguments,
         rates: dict[str, float],
         card: dict[str, str],
+        order: Order | None = None,
+        team: Processes = Processes(),
         **rest,
     ) -> None:
-        self.rates, self.card = rates, card
+        self.rates, self.card, self.order, self.team = rates, card, order, team
         args._n_gpu = min(1, args.n_gpu)  # several GPUs need `accelerate launch`: one process each
         super().__init__(module, args, **rest)
         self.remove_callback(PrinterCallback)
@@ -135,8 +146,32 @@ class SftTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(groups, betas=betas, weight_decay=args.weight_decay)
         return self.optimizer
 
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        return self.order or super()._get_train_sampler(train_dataset)
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        """Write a checkpoint beside its place, seal it and move it there: it appears whole or not at
+        all.
+        """
+        folder, step = Path(self.args.output_dir), self.state.global_step
+        if self.team.main:
+            shutil.rmtree(folder / PART, ignore_errors=True)
+        self.team.wait()
+        self.args.output_dir = str(folder / PART)
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.output_dir = str(folder)
+        self.team.wait()
+        if self.team.main:
+            state = standing(self.model.model, self.optimizer, self.lr_scheduler, self.order, step)
+            seal(folder / PART / f"checkpoint-{step}", folder, state, self.team.count)
+        self.team.wait()
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        save_adapter(self.model.model, output_dir or self.args.output_dir, **self.card)
+        if self.team.main:
+            save_adapter(self.model.model, output_dir or self.args.output_dir, **self.card)
+        self.team.wait()  # the others add files of their own to the folder that appears here
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -8,12 +9,19 @@ from instit_lite.errors import PreflightError
 from instit_lite.model.nf4 import nf4_linear
 from instit_lite.model.qlora import inner_model
 from instit_lite.training.collator import Sample, collate, encode
+from instit_lite.training.encoded import EncodedSamples
 from instit_lite.training.packing import IGNORE
-from instit_lite.training.preflight import check_batch, check_context, check_model, check_sample, preflight
+from instit_lite.training.preflight import (
+    check_batch, check_context, check_marks, check_model, check_sample, preflight,
+)  # fmt: skip
+from instit_lite.training.sft import run_sft
 
 
+@contextmanager
 def refused(match):
-    return pytest.raises(PreflightError, match=match)
+    with pytest.raises(PreflightError, match=match) as caught:
+        yield
+    assert caught.value.cure, "every refusal says what to do"
 
 
 def test_a_sound_run_passes(adapted, mixed):
@@ -100,18 +108,21 @@ def test_a_bool_mask_under_eager_attention(adapted, mixed):
                 check_batch(base.model, batch)
 
 
-def test_a_vision_tower_in_four_bits(adapted):
+@pytest.mark.parametrize("place, name", [("vision_tower.encoder.layers.0.mlp", "fc1"),
+                                         ("multi_modal_projector", "linear_2")])  # fmt: skip
+def test_a_tower_or_projector_in_four_bits(adapted, place, name):
     bitsandbytes = pytest.importorskip("bitsandbytes")
     base = adapted()
-    layer = inner_model(base.model).vision_tower.encoder.layers[0].mlp
-    layer.fc1 = nf4_linear(bitsandbytes, layer.fc1)
+    module = inner_model(base.model).get_submodule(place)
+    setattr(module, name, nf4_linear(bitsandbytes, getattr(module, name)))
     with refused("in 4 bits"):
         check_model(base.model)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_lora_that_leaks_into_the_tower(base):
-    model = get_peft_model(base.model, LoraConfig(target_modules=["q_proj", "v_proj"]))
+@pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["linear_1"]])
+def test_lora_that_leaks_into_the_tower_or_the_projector(base, targets):
+    model = get_peft_model(base.model, LoraConfig(target_modules=targets))
     del base.model.peft_config
     with refused("leaked"):
         check_model(model)
@@ -140,9 +151,36 @@ def test_nothing_to_train(adapted):
         check_model(base.model)
 
 
-def test_every_refusal_says_what_to_do(adapted, sample):
+def test_a_refusal_names_the_sample(adapted, sample):
     base = adapted()
     with pytest.raises(PreflightError) as caught:
         check_context(base.model, encode(base, sample("image", 16)), name="sample 7")
     assert "sample 7" in str(caught.value) and "fewer frames" in caught.value.cure
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("turns, context", [
+    ([("what colour is [12]?", "red")], ""),
+    ([("what is there?", "a circle"), ("and where?", "left of [3]")], ""),
+    ([("what is there?", "a circle")], "[1] is a small red circle."),
+])  # fmt: skip
+def test_talk_of_marks_that_no_frame_carries(sample, turns, context):
+    shown = replace(sample(), turns=turns, context=context)
+    with refused(r"sample 4 speaks of \[\d+\]"):
+        check_marks(replace(shown, marked=False), "sample 4")
+    text = replace(shown, frames=None, kind="text", marked=False)
+    for fine in (shown, replace(shown, marked=True), text):
+        check_marks(fine)
+    check_marks(replace(sample(), turns=[("read the box [0.1, 0.25].", "a sign with 3 and (4)")], marked=False))
+
+
+def test_a_run_refuses_samples_without_their_marks_unless_they_are_a_control(base, sample, tmp_path):
+    bare, said = [replace(sample(), marked=False), sample("text")], []
+    run = {"say": said.append, "steps": 1, "batch": 2, "rank": 4, "nf4": False}
+    with refused("sample 0 speaks of"):
+        run_sft(base, bare, None, tmp_path, **run)
+    assert not any(tmp_path.iterdir())
+    run_sft(base, bare, None, tmp_path, unmarked=True, **run)
+    assert "a control: 1 of the samples" in said[-1]
+    data = EncodedSamples(base, bare, "shared_prefix", unmarked=True)
+    assert [data[i].kind for i in (1, 0)] == ["text", "image"] and data.markless == {0}

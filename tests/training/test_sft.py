@@ -29,7 +29,9 @@ def test_a_run_learns_logs_and_saves(new_base, mixed, tmp_path, said):
     assert result.losses[-1] < 0.9 * result.losses[0]
     rows = [json.loads(line) for line in result.log.read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, 13))
-    assert set(rows[0]) == {"step", "loss", "lr", "seconds", "tokens_per_second"}
+    assert set(rows[0]) == {"step", "loss", "lr", "seconds", "tokens_per_second", "memory_mb"}
+    assert all(50 < row["memory_mb"] < 50_000 for row in rows), "MiB of a process with torch in it"
+    assert any(f"tokens/s  {rows[-1]['memory_mb']:,} MB  " in line for line in said)
     assert max(row["lr"] for row in rows) == pytest.approx(1e-2) and rows[-1]["lr"] < 1e-3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["adapter", "losses.jsonl", "run.json"]
     assert any("step   12/12" in line for line in said)

@@ -10,6 +10,7 @@ import pytest
 from instit_lite import cli
 from instit_lite.dataset.quarantine import Quarantine
 from instit_lite.dataset.statistics import format_table
+from instit_lite.errors import PreflightError
 from instit_lite.model.load import load_base
 from instit_lite.profiles import get_profile
 from instit_lite.training.collator import encode
@@ -63,6 +64,29 @@ def test_the_mix_has_the_papers_share_and_the_samples_are_whole(base, folders):
         assert sample.kind == "text" or sample.frames.shape[1:] == (*published.SHAPE, 3)
     assert "Tokens per dialogue" in said and "<0> read as <1> (2)" in said and "(0)" not in said
     assert "quarantined: 0" in said
+
+
+def test_raw_frames_are_a_control_that_has_to_be_asked_for(base, folders, tmp_path, capsys):
+    with pytest.raises(PreflightError, match=r"video-1-frame-1 speaks of \[1\].*--unmarked"):
+        drawn(base, folders, frames="raw")
+    samples, said, left_out = drawn(base, folders, frames="raw", unmarked=True, general=False)
+    assert "a control: 15 dialogues speak of marks" in said and left_out.count == 0
+    assert {samples[i].marked for i in range(len(samples))} == {False}
+    command = ["train", "--profile", "smoke", "--data", str(folders[0]), "--frames", "raw", "--steps", "1",
+               "--out", str(tmp_path / "out")]  # fmt: skip
+    assert cli.main(command) == 2 and "carry no marks" in capsys.readouterr().err
+    assert cli.main([*command, "--unmarked"]) == 0 and "a control: " in capsys.readouterr().out
+
+
+def test_general_pictures_that_speak_of_marks_are_left_out_and_named(base, folders, monkeypatch):
+    row = {"id": "odd", "conversations": published.talk("what is [2]?"), "image": {"bytes": published.jpeg(0)}}
+    text = row | {"conversations": published.talk("what is [2]?", head=""), "image": None}
+    rows = [row, text, *published.rows(3)]
+    monkeypatch.setattr("instit_lite.dataset.llava_next.shard_rows", lambda source, n, seed: rows)
+    samples, _, left_out = drawn(base, folders)
+    assert left_out.count == 1 and "general-odd speaks of [2]" in left_out.first[0]
+    general = [samples[i] for i, part in enumerate(samples.parts) if part[0] == "general"]
+    assert {sample.marked for sample in general} == {False}
 
 
 def test_lengths_are_those_of_the_training_rows(base, folders):
