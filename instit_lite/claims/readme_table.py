@@ -24,7 +24,8 @@ def cell(part: dict) -> str:
         return f"{where} × {part['ratio'][0]:.2f} [{part['ratio'][1]:.2f}, {part['ratio'][2]:.2f}]"
     if "difference" not in part:
         return f"{where}: –"
-    return "{}: {} {:+.1f} [{:+.1f}, {:+.1f}]".format(where, part["says"], *(100 * v for v in part["difference"]))
+    found = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in part["difference"]))
+    return f"{where}: {found} ({part['says']})"
 
 
 def paper_of(claim: dict) -> str:
