@@ -191,6 +191,7 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--qa-tokens", type=int, default=90, help="of question and answer (assumed: 90)")
     command.add_argument("--answer-tokens", type=int, default=60, help="of these, the answer's (assumed: 60)")
     command.add_argument("--batch", type=int, default=16, help="clips per optimiser step (ours: 16)")
+    command.add_argument("--at-once", type=int, help="of these (default: as many as fit; `train` takes 1)")
     command.add_argument("--mfu", type=float, default=0.4, help="share of the card's peak reached (assumed: 0.4)")
     command.add_argument("--clips", type=int, default=21_418, help="of an epoch (the paper's videos)")
 
