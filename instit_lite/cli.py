@@ -92,7 +92,9 @@ def evaluate(args: argparse.Namespace) -> int:
 
     adapter = args.adapter or build_dir("adapter", args.profile)
     out = args.out or build_dir("results")
-    table = evaluate_adapter(get_profile(args.profile), adapter, out, seed=args.seed)
+    profile = get_profile(args.profile)
+    profile = replace(profile, model=args.model or profile.model)
+    table = evaluate_adapter(profile, adapter, out, seed=args.seed)
     print(table)
     return 0
 
@@ -137,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
     add_train(add("train", train))
     scoring = add("evaluate", evaluate)
     scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    scoring.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
     return top
