@@ -66,7 +66,7 @@ test: $(STAMP) ## run all tests, then all notebooks in profile smoke
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
-	@$(RUNNER) --profile $(PROFILE) $(NB)
+	@$(RUNNER) --profile $(PROFILE) $(NB) $(ARGS)
 
 report: $(STAMP) ## build the report page from what was run in profile PROFILE
 	@$(PY) -m instit_lite.classroom.report --profile $(PROFILE)

@@ -94,7 +94,9 @@ def evaluate(args: argparse.Namespace) -> int:
 
     adapter = args.adapter or build_dir("adapter", args.profile)
     out = args.out or build_dir("results")
-    table = evaluate_adapter(get_profile(args.profile), adapter, out, seed=args.seed)
+    profile = get_profile(args.profile)
+    profile = replace(profile, model=args.model or profile.model)
+    table = evaluate_adapter(profile, adapter, out, seed=args.seed)
     print(table)
     return 0
 
@@ -139,6 +141,7 @@ def parser() -> argparse.ArgumentParser:
     add_train(add("train", train))
     scoring = add("evaluate", evaluate)
     scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    scoring.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
     return top
@@ -195,6 +198,7 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--qa-tokens", type=int, default=90, help="of question and answer (assumed: 90)")
     command.add_argument("--answer-tokens", type=int, default=60, help="of these, the answer's (assumed: 60)")
     command.add_argument("--batch", type=int, default=16, help="clips per optimiser step (ours: 16)")
+    command.add_argument("--at-once", type=int, help="of these (default: as many as fit; `train` takes 1)")
     command.add_argument("--mfu", type=float, default=0.4, help="share of the card's peak reached (assumed: 0.4)")
     command.add_argument("--clips", type=int, default=21_418, help="of an epoch (the paper's videos)")
 

@@ -125,3 +125,12 @@ def test_results_are_told(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "instit_lite.training.recipe", room)
     assert cli.main(["train", "--profile", "smoke", "--data", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert "loss 2.000 -> 0.500 in 3 s" in capsys.readouterr().out
+
+
+def test_another_model_can_be_evaluated(monkeypatch, capsys, tmp_path):
+    room = ModuleType("instit_lite.evaluation.run")
+    room.evaluate_adapter = lambda profile, adapter, out, seed: f"{profile.name} {profile.model}"
+    monkeypatch.setitem(sys.modules, "instit_lite.evaluation.run", room)
+    for given, used in ((["--model", "folder"], "folder"), ([], "micro")):
+        assert cli.main(["evaluate", "--profile", "smoke", "--out", str(tmp_path), *given]) == 0
+        assert capsys.readouterr().out == f"smoke {used}\n"

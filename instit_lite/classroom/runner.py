@@ -140,6 +140,20 @@ def summarise(output: Path, found: list[Finding], ended: Ended, profile: str, se
     return status
 
 
+def parameters_of(pairs: list[str]) -> dict:
+    """Read `name=value` pairs; a value that is JSON is taken as such, any other as text."""
+    found = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise InstitError(f"{pair!r} has no value", cure="write --set name=value")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line: run notebooks by the beginnings of their names; a failed one raises `NotebookError`."""
     parser = argparse.ArgumentParser(prog="python -m instit_lite.classroom.runner", description=__doc__)
@@ -148,7 +162,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell-limit", type=float, help="seconds for one cell")
     parser.add_argument("--notebook-limit", type=float, help="seconds for one notebook")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another parameter")
     options = vars(parser.parse_args(argv))
+    options["parameters"] = parameters_of(options.pop("set"))
     paths = find_notebooks(options.pop("names"))
     labels = [f"[{position}/{len(paths)}] {path.stem}" for position, path in enumerate(paths, 1)]
     statuses = [run_notebook(path, label=label, **options) for path, label in zip(paths, labels)]

@@ -7,6 +7,7 @@ one that guesses from what pictures usually show has no reason to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from .item import BenchItem
 from .pictures import Drawn
 from .score import normalise
 
+TOGETHER = 64  # questions to the micro base at once; a real base needs 2,900 tokens a picture, and takes one
 FOLLOWED, STAYED, NEITHER = "followed the mark", "stayed with the instance", "named neither"
 
 
@@ -32,7 +34,9 @@ def ask(base: Base, frames: np.ndarray, question: str) -> str:
 
 def ask_all(base: Base, asked: Sequence[tuple[np.ndarray, str]]) -> list[str]:
     """Answer pairs of frames and question, in batches; the answers are those that `ask` gives one by one."""
-    return answer_items(base, [as_item(frames, question) for frames, question in asked], progress=False)
+    batch = TOGETHER if base.template.name == "micro" else 1
+    items = [as_item(frames, question) for frames, question in asked]
+    return answer_items(base, items, batch, progress=False)
 
 
 def as_item(frames: np.ndarray, question: str) -> BenchItem:
@@ -63,7 +67,14 @@ def name_of(drawn: Drawn, mark_id: int) -> str:
     return phrase(drawn.facts[0].get(mark_id))
 
 
-def outcome(answer: str, before: str, after: str) -> str:
-    """Say which instance an answer names: the mark's new bearer `after`, the old one `before`, or neither."""
+def outcome(answer: str, before: str, after: str, free: bool = False) -> str:
+    """Say which instance an answer names: the mark's new bearer `after`, the old one `before`, or neither.
+
+    `free`: the answer is a free sentence, as a real base gives it, with colour and shape of one of the two.
+    """
     said = normalise(answer)
+    if free:
+        words = set(re.findall(r"[a-z]+", said))
+        new, old = (words.issuperset(normalise(name).split()[-2:]) for name in (after, before))
+        return NEITHER if new == old else FOLLOWED if new else STAYED
     return FOLLOWED if said == normalise(after) else STAYED if said == normalise(before) else NEITHER

@@ -17,11 +17,22 @@ from torch import nn
 from ..errors import InstitError
 from ..marks.draw import draw_marks
 from ..marks.placement import Anchor
-from ..model.load import Base
+from ..model.load import Base, load_base
 from ..model.visual import encode_frames, inner_model
 from .answer import tokens_of, visual_outputs
 from .asking import as_item
 from .pictures import Drawn, instances, show
+
+
+def word_base(base: Base) -> Base:
+    """The base whose visual tokens lie near words: the micro base, whose projector was taught so.
+
+    Says so where another is given.
+    """
+    if base.template.name == "micro":
+        return base
+    print(f"The words of this lesson are the micro base's: the projector of {base.name} was not taught any.")
+    return load_base("micro")
 
 
 @torch.inference_mode()

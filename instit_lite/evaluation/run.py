@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..model.adapter import load_adapter, read_card
-from ..model.load import Base, load_base
+from ..model.load import Base
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
+from ..training.stage import load_to_ask
 from .bench import build_bench
 from .chance import majority_answers
 from .item import BenchItem
@@ -66,6 +67,6 @@ def evaluate_adapter(profile: Profile, adapter: str | Path, out: str | Path, see
     """Score the profile's base and the adapter on top of it; return the table as text."""
     folder = Path(adapter)
     folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
-    read_card(folder)  # refuse a wrong folder before anything is loaded
-    after = load_adapter(load_base(profile.model), folder)
-    return format_table(evaluate(profile, load_base(profile.model), after, out, seed=seed).table)
+    options = read_card(folder).get("options", {})  # a wrong folder is refused before anything is loaded
+    after = load_adapter(load_to_ask(profile.model, **options), folder)
+    return format_table(evaluate(profile, load_to_ask(profile.model, **options), after, out, seed=seed).table)

@@ -84,6 +84,12 @@ def scaled(pixels: torch.Tensor, form: PixelFormat) -> torch.Tensor:
     return (pixels.float() - torch.tensor(form.mean).view(1, 3, 1, 1) * 255) / scale
 
 
+def as_picture(pixels: torch.Tensor, form: PixelFormat) -> np.ndarray:
+    """Undo the normalisation of one frame's pixel values [3, H, W]: [H, W, 3] in 0 to 1, to look at."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (form.mean, form.std))
+    return (pixels * std + mean).clamp(0, 1).permute(1, 2, 0).numpy()
+
+
 def resized(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize uint8 [H, W, 3] with Pillow's bicubic filter."""
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))

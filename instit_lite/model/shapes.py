@@ -57,10 +57,15 @@ def read_shape(name: str) -> PreTrainedConfig:
     return config
 
 
-def meta_model(name: str, *, dtype: torch.dtype, pool: str, context: int | None) -> PreTrainedModel:
-    """Build the shape of a base as `load_base(name, dtype=..., pool=..., context=...)` would load it."""
+def meta_model(
+    name: str, *, dtype: torch.dtype, pool: str, context: int | None, tiles: int = 0
+) -> PreTrainedModel:  # fmt: skip
+    """Build the shape of a base as `load_base(name, dtype=..., pool=..., context=...)` would load it.
+
+    `tiles`: of AnyRes; frames of a video are never cut into any.
+    """
     config = SHAPES[name]() if name in SHAPES else read_shape(name)
-    prepare(config, pool, tiles=0, context=context)  # frames of a video are never cut into tiles
+    prepare(config, pool, tiles, context)
     with torch.device("meta"):
         model = CLASSES[config.model_type](config).to(dtype)
     quick_attention(model)

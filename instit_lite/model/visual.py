@@ -26,7 +26,8 @@ def select_layer(model: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     """Encode pixels [F, 3, s, s] and return the selected layer's patch features [F, g * g, d_vision]."""
     config = model.config
     tower = inner_model(model).vision_tower
-    pixels = pixels.to(tower.embeddings.patch_embedding.weight.dtype)  # a real base may be in bf16
+    weight = tower.embeddings.patch_embedding.weight
+    pixels = pixels.to(weight.device, weight.dtype)  # a real base may be in bf16, and on a GPU
     states = tower(pixels, output_hidden_states=True).hidden_states[config.vision_feature_layer]
     return states[:, 1:] if config.vision_feature_select_strategy == "default" else states
 

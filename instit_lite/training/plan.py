@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from ..errors import PreflightError
-from ..model.cards import Card
+from ..model.cards import CARDS, Card
 from ..model.context import PAPER_CONTEXT, check_frames
 from ..model.flops import step_flops
 from ..model.memory import LAYER, LOGITS, Counted, Work, count, memory_lines, peak_of
@@ -29,8 +29,9 @@ class Request:
     """What is to be trained.
 
     The paper's: `frames` (at most 32), `context` ("6K"), `qas` (15.6 a video), `frozen_layers` (None: half, its 12 of
-    24), `pool`. Ours: `rank`, `batch` (clips per optimiser step), `packing` (the paper's is multi_turn). Assumed:
-    `qa_tokens`, of a question with its answer, and `answer_tokens` of them.
+    24), `pool`. Ours: `rank`, `batch` (clips per optimiser step), `at_once` (of these; None: as many as
+    fit; `instit-lite train` takes one), `packing` (the paper's is multi_turn). Assumed: `qa_tokens`, of a
+    question with its answer, and `answer_tokens` of them.
     """
 
     model: str
@@ -44,8 +45,12 @@ class Request:
     qa_tokens: int = 90
     answer_tokens: int = 60
     batch: int = 16
+    at_once: int | None = None
 
     def __post_init__(self) -> None:
+        if self.at_once is not None and (self.at_once < 1 or self.batch % self.at_once):
+            reason = f"a batch of {self.batch} cannot be taken {self.at_once} at a time"
+            raise PreflightError(reason, cure="choose a number that divides `batch`")
         if min(self.frames, self.rank, self.qas, self.batch) < 1 or not 0 < self.answer_tokens < self.qa_tokens:
             cure = "give at least one of each, and fewer answer tokens than tokens of question and answer"
             raise PreflightError("frames, rank, questions, batch or their tokens make no training", cure=cure)
@@ -96,14 +101,16 @@ def clip_work(counted: Counted, request: Request) -> Work:
 
 def choose(counted: Counted, request: Request, card: Card) -> Plan:
     """Take the least checkpointing with which a clip fits, then as many clips as fit; the leanest where none does."""
-    clip = clip_work(counted, request)
+    clip, first = clip_work(counted, request), request.at_once or 1
 
     def plan(clips: int, every: int, offload: bool) -> Plan:
         work = joined([clip] * clips)
         return Plan(clips, work, every, offload, memory_lines(counted, work, width=2, every=every, offload=offload))
 
-    depth = next((depth for depth in DEPTHS if plan(1, *depth).peak <= card.usable), DEPTHS[-1])
+    depth = next((depth for depth in DEPTHS if plan(first, *depth).peak <= card.usable), DEPTHS[-1])
     sizes = [n for n in range(1, request.batch + 1) if request.batch % n == 0]
+    if request.at_once:
+        sizes = [request.at_once]
     plans = [plan(n, *depth) for n in sizes]
     return max([p for p in plans if p.peak <= card.usable] or plans[:1], key=lambda p: p.clips)
 
@@ -138,6 +145,20 @@ def changes(before: Request, after: Request) -> str:
     return ", ".join(f"{name}={value}" for name, value in pairs if value != getattr(before, name))
 
 
+def depth_of(plan: Plan) -> str:
+    """Say what is checkpointed, and how to have it so."""
+    if not plan.every:
+        return "no checkpointing"
+    call = f"activation_checkpointing_enable(every_n_layers={plan.every}, offload={plan.offload})"
+    return f"{call} before run_sft; `instit-lite train` does so itself"
+
+
+def like(card: Card) -> list[str]:
+    """The names of the known cards whose memory comes nearest to a card's."""
+    apart = {name: abs(known.gib - card.gib) for name, known in CARDS.items()}
+    return [name for name, gap in apart.items() if gap <= max(2, min(apart.values()))]
+
+
 def plan_text(request: Request, card: Card, mfu: float = 0.4, clips: int = CLIPS) -> str:
     """Plan a request and write it out: verdict, settings, tokens, memory, arithmetic, time.
 
@@ -157,8 +178,7 @@ def plan_text(request: Request, card: Card, mfu: float = 0.4, clips: int = CLIPS
         f'load    load_base(..., dtype={dtype}, context={request.context}, pool="{request.pool}")',
         f"train   rank {request.rank}, first {frozen} of {layers} encoder layers frozen ({counted.later} train), "
         f"{request.packing}, batch={request.batch}, accumulate={request.batch // plan.clips}: {plan.clips} at a time",
-        "layers  " + (f"activation_checkpointing_enable(every_n_layers={plan.every}, offload={plan.offload}) before "
-                      "run_sft" if plan.every else "no checkpointing"),
+        "layers  " + depth_of(plan),
         f"tokens  {start} + {request.frames} x {counted.pooled} before {request.qas} x "
         f"{request.qa_tokens} of questions and answers (assumed): {clip.rows} row(s) of {clip.length:,} a clip, "
         f"{clip.answers:,} supervised",
@@ -170,9 +190,11 @@ def plan_text(request: Request, card: Card, mfu: float = 0.4, clips: int = CLIPS
     out.append(f"work    {flops / 1e12:,.2f} TFLOP a clip, {flops * request.batch / 1e12:,.2f} a step")
     if card.tflops:
         hours = clips * flops / (card.tflops * 1e12 * mfu) / 3600
-        out.append(f"time    {hours:,.1f} h for {clips:,} clips at {mfu:.0%} of {card.tflops:g} TFLOP/s (assumed)")
+        out += [f"time    {hours:,.1f} h for {clips:,} clips of {request.frames} frames at {mfu:.0%} of "
+                f"{card.tflops:g} TFLOP/s (assumed); INST-IT's clips have 7.3 frames on average"]  # fmt: skip
     else:
-        out.append("time    not known for a card without a name: choose one that is like it")
+        alike = ", ".join(like(card))
+        out.append(f"time    not known for a card without a name: choose one that is like it, {alike}")
     if not fits:
         out.append("what would fit, or come nearest\n  " + "\n  ".join(nearest(request, card)))
     return "\n".join(out)

@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from ..dataset.dialogues import Dialogue, dialogues_of, table7_line, turns_of
@@ -24,9 +25,11 @@ from ..dataset.quarantine import Quarantine
 from ..dataset.released import FILES, HUB_ID, Released
 from ..dataset.statistics import format_table
 from ..errors import PreflightError, RecordError, UnreadableInput
+from ..model.cards import card_of
 from ..model.load import Base, load_base
 from ..profiles import Profile, build_dir
 from .collator import Sample
+from .fit import fit_to_card, longest_request
 from .lengths import Length, context_of, length_of, length_table
 from .preflight import marks_in, no_marks
 from .processes import processes
@@ -195,9 +198,19 @@ def train_on_released(
     samples = samples_of_released(base, profile, source, steps * profile.sft_batch, seed, quarantine, say)
     if report_only:
         return None
-    # one sample at a time: with 32 frames more would not fit a small card
-    own: dict[str, Any] = REAL | {"accumulate": profile.sft_batch} if real else {}
-    own |= {"unmarked": source.unmarked, "in_place": real, "tensorboard": tensorboard}
+    own = real_options(base, profile, say) if real else {}
+    own |= {"unmarked": source.unmarked, "tensorboard": tensorboard}
     done = run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps, **own)
     say(str(quarantine))
     return done
+
+
+def real_options(base: Base, profile: Profile, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Options of `run_sft` for a real base; layers are checkpointed as far as a GPU needs it.
+
+    One sample at a time: with 32 frames more would not fit a small card.
+    """
+    if torch.cuda.is_available():
+        request = longest_request(base, profile.n_frames, ROOM, profile.lora_rank)
+        fit_to_card(base, request, card_of("own"), say)
+    return REAL | {"accumulate": profile.sft_batch, "in_place": True}

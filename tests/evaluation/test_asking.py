@@ -1,5 +1,7 @@
 """Asking, moving a mark and looking: what the notebooks show is what the model does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from instit_lite.evaluation.pictures import draw, instances, show
 from instit_lite.marks.draw import draw_marks
 from instit_lite.model.load import load_base
 from instit_lite.model.qlora import attach_qlora
+from instit_lite.model.templates import TEMPLATES
 from instit_lite.scenes.world import COLOURS, Knobs
 
 THREE = Knobs(n_things=(3, 3), motion=False)
@@ -59,6 +62,21 @@ def test_outcomes():
     assert outcome("Small red circle.", "large blue star", "small red circle") == asking.FOLLOWED
     assert outcome("large blue star", "large blue star", "small red circle") == asking.STAYED
     assert outcome("large blue circle", "large blue star", "small red circle") == asking.NEITHER
+
+
+def test_outcomes_of_free_sentences():
+    def of(answer):
+        return outcome(answer, "large blue star", "small red circle", free=True)
+
+    assert of("[1] is a red circle on a grey ground.") == asking.FOLLOWED
+    assert of("It is a big Blue star") == asking.STAYED
+    assert of("A red circle and a blue star.") == of("a blue circle") == of("") == asking.NEITHER
+
+
+def test_words_are_the_micro_bases(base, capsys):
+    assert looking.word_base(base) is base and capsys.readouterr().out == ""
+    foreign = replace(base, template=TEMPLATES["vicuna_v1"], name="a real one")
+    assert looking.word_base(foreign).name == "micro" and "a real one" in capsys.readouterr().out
 
 
 def test_similarity_is_the_cosine_with_the_word(base, pictures):

@@ -211,6 +211,24 @@ def test_the_command_line_plans_and_refuses(capsys):
     assert "99 frames" in capsys.readouterr().err
 
 
+@needs_nf4
+def test_one_clip_at_a_time_is_what_training_takes():
+    request = replace(MICRO, batch=4)
+    assert choose(counted(MICRO, CARDS["a100"]), request, CARDS["a100"]).clips == 4
+    one = choose(counted(MICRO, CARDS["a100"]), replace(request, at_once=1), CARDS["a100"])
+    assert one.clips == 1 and one.work == clip_work(counted(MICRO, CARDS["a100"]), request)
+    for wrong in (0, 3):
+        with pytest.raises(PreflightError, match="a batch of 4 cannot be taken"):
+            replace(request, at_once=wrong)
+
+
+def test_a_card_without_a_name_is_led_to_one_like_it():
+    said = plan_text(MICRO, card_of("24"))
+    assert "choose one that is like it, l4, rtx4090" in said
+    assert "of 4 frames" in plan_text(MICRO, CARDS["l4"])
+    assert planning.like(Card("odd", 50, (8, 0))) == ["rtx4090"]
+
+
 def test_predicted_against_measured():
     seen = Forecast(2 * GIB, "reserved by torch", 3 * GIB)
     assert seen.ratio == 1.5 and "predicted 2.00 GiB, measured 3.00 GiB, 1.50 times that" in str(seen)
