@@ -8,6 +8,8 @@ rate per kind of part.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -111,8 +113,8 @@ class SftTrainer(Trainer):
     """HF `Trainer` for a `LossModule`: its checkpoints hold the adapter instead of the whole
     model.
 
-    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: `base` and `weights`
-    of `save_adapter`.
+    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: what `save_adapter`
+    keeps of the base.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class SftTrainer(Trainer):
         module: LossModule,
         args: TrainingArguments,
         rates: dict[str, float],
-        card: dict[str, str],
+        card: dict[str, Any],
         **rest,
     ) -> None:
         self.rates, self.card = rates, card
