@@ -111,6 +111,12 @@ def swap_in(partial: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def adapter_folder(path: str | Path) -> Path:
+    """The adapter's own folder, given that or the folder of the run that made it."""
+    path = Path(path)
+    return path / "adapter" if (path / "adapter").is_dir() else path
+
+
 def read_card(folder: str | Path) -> dict:
     """Read an adapter's card and check that its weight files are the ones it names; raises
     `ModelError`.
