@@ -1,6 +1,7 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert`; each says what it wrote.
+`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert | merge`; each says
+what it wrote.
 """
 
 from __future__ import annotations
@@ -120,6 +121,22 @@ def convert(args: argparse.Namespace) -> int:
     return 0
 
 
+def merge(args: argparse.Namespace) -> int:
+    """Merge an adapter into its base: a checkpoint folder that transformers loads without this kit.
+
+    The base's language weights go through NF4 first, as in training. OUT appears whole or not at all; after a
+    kill, run it again.
+    """
+    from .model.load import CLASSES
+    from .model.merge import merge_adapter
+    from .model.shapes import read_shape
+
+    done = merge_adapter(args.adapter, args.out, base=args.base, full_precision=args.full_precision)
+    kind = CLASSES[read_shape(str(done)).model_type].__name__
+    print(f"wrote {done}; load it with {kind}.from_pretrained")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line, so that tests can parse without running."""
     top = argparse.ArgumentParser(prog="instit-lite", description=__doc__.split("\n")[0])
@@ -144,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
     scoring.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
+    add_merge(add("merge", merge, profile=False))
     return top
 
 
@@ -152,6 +170,14 @@ def add_convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("target", type=Path, help="folder to write; must not exist")
     command.add_argument("--tower", type=Path, help="CLIP or SigLIP folder, where the checkpoint lacks the tower")
     command.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], help="default: as stored")
+
+
+def add_merge(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--adapter", type=Path, required=True, help="a folder made by `instit-lite train`")
+    command.add_argument("--out", type=Path, required=True, help="folder to write; must not exist")
+    command.add_argument("--base", help="checkpoint folder or hub id (default: the one that the adapter names)")
+    command.add_argument("--full-precision", action="store_true",
+                         help="into the weights before NF4: near to what was trained, but another model")  # fmt: skip
 
 
 def add_train(command: argparse.ArgumentParser) -> None:

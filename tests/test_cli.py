@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from instit_lite import cli
 from instit_lite.classroom import doctor
 from instit_lite.errors import UnreadableInput
 
-COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "claims", "convert")
+COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "claims", "convert", "merge")
 
 
 def stopped(arguments: list[str]) -> int:
@@ -31,6 +32,11 @@ def test_every_command_has_help(command, capsys):
     assert stopped([command, "--help"]) == 0
     said = capsys.readouterr().out
     assert f"instit-lite {command}" in said and len(said.splitlines()) > 4
+
+
+def test_the_readme_lists_every_command():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"`instit-lite {' | '.join(COMMANDS)}`" in text and f"cli.py                  {', '.join(COMMANDS)}" in text
 
 
 def test_annotate_help_says_when_something_leaves_the_machine(capsys):

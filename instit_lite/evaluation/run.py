@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..model.adapter import load_adapter, read_card
+from ..model.adapter import adapter_folder, load_adapter, read_card
 from ..model.load import Base
+from ..model.options import card_options
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
 from ..training.stage import load_to_ask
@@ -65,8 +66,7 @@ def evaluate(
 
 def evaluate_adapter(profile: Profile, adapter: str | Path, out: str | Path, seed: int = 0) -> str:
     """Score the profile's base and the adapter on top of it; return the table as text."""
-    folder = Path(adapter)
-    folder = folder / "adapter" if (folder / "adapter").is_dir() else folder
-    options = read_card(folder).get("options", {})  # a wrong folder is refused before anything is loaded
+    folder = adapter_folder(adapter)
+    options = card_options(read_card(folder))  # a wrong folder is refused before anything is loaded
     after = load_adapter(load_to_ask(profile.model, **options), folder)
     return format_table(evaluate(profile, load_to_ask(profile.model, **options), after, out, seed=seed).table)

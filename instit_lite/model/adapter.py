@@ -3,8 +3,8 @@ as it was trained.
 
 A folder holds peft's own two files (`adapter_model.safetensors`, `adapter_config.json`: LoRA,
 readable by any peft tool), `trained_modules.safetensors` (projector and later encoder layers: LoRA
-alone is not the model that was trained) and `adapter_card.json`, which names the base and the
-hashes of the weight files.
+alone is not the model that was trained) and `adapter_card.json`, which names the base, what it was
+loaded with, and the hashes of the weight files.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
@@ -25,6 +26,7 @@ from torch import nn
 from ..errors import ModelError
 from .load import Base, weights_hash
 from .nf4 import count_linears
+from .options import check_options, stretch
 from .qlora import QLora, attach_qlora, frozen_layers
 from .visual import inner_model
 
@@ -49,30 +51,40 @@ def trained_modules(model: PeftModel) -> dict[str, nn.Parameter]:
     return {name: p for name, p in named if p.requires_grad and "lora_" not in name}
 
 
-def save_adapter(model: PeftModel, folder: str | Path, base: str = "", weights: str = "") -> Path:
+def base_facts(base: Base) -> dict[str, Any]:
+    """What an adapter's card keeps of its base: the keyword arguments of `save_adapter`."""
+    return {"base": base.name, "weights": base_hash(base), "options": base.options}
+
+
+def save_adapter(
+    model: PeftModel, folder: str | Path, base: str = "", weights: str = "",
+    options: dict[str, Any] | None = None,
+) -> Path:  # fmt: skip
     """Write everything that training changed; the folder appears whole or not at all.
 
-    `base` and `weights`: name and hash of the base the adapter belongs to.
+    `base`, `weights` and `options`: name and hash of the base the adapter belongs to, and what
+    `load_base` was asked for; see `base_facts`.
     """
     folder = Path(folder)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        write_files(model, partial, base, weights)
+        write_files(model, partial, {"base": base, "base_weights": weights, "options": options or {}})
         swap_in(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
-def write_files(model: PeftModel, folder: Path, base: str, weights: str) -> None:
+def write_files(model: PeftModel, folder: Path, facts: dict[str, Any]) -> None:
     config = model.peft_config["default"]
     config.save_pretrained(folder)
     save_file(plain(lora_weights(model)), folder / LORA_FILE)
     save_file(plain(trained_modules(model)), folder / MODULES_FILE)
     card = {
-        "format": 1, "base": base, "base_weights": weights,
+        "format": 1, **facts, "stretch": stretch(model),
+        "dtype": str(model.get_input_embeddings().weight.dtype).removeprefix("torch."),
         "rank": config.r, "alpha": config.lora_alpha, "frozen_layers": frozen_layers(model),
         "nf4": count_linears(model)["language"]["nf4"] > 0,
         "files": {name: file_hash(folder / name) for name in (LORA_FILE, MODULES_FILE)},
@@ -99,6 +111,12 @@ def swap_in(partial: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def adapter_folder(path: str | Path) -> Path:
+    """The adapter's own folder, given that or the folder of the run that made it."""
+    path = Path(path)
+    return path / "adapter" if (path / "adapter").is_dir() else path
+
+
 def read_card(folder: str | Path) -> dict:
     """Read an adapter's card and check that its weight files are the ones it names; raises
     `ModelError`.
@@ -119,38 +137,55 @@ def load_adapter(base: Base, folder: str | Path) -> Base:
     """Put a saved adapter on a fresh base; `base.model` is changed in place, and returned wrapped
     and in eval mode.
 
-    Raises `ModelError` where the folder is damaged or the adapter belongs to another base.
+    Raises `ModelError` where the folder is damaged, or the adapter belongs to another base or to
+    one that was loaded with other options.
     """
     card = read_card(folder)
-    own = base_hash(base)
-    if own and card["base_weights"] and own != card["base_weights"]:
-        raise ModelError(
-            f"this adapter was trained on base {card['base']!r} ({card['base_weights']}), "
-            f"not on {base.name!r} ({own})",
-            path=folder,
-            cure="load the base that its card names",
-        )
+    check_base(card, base.name, base_hash(base), folder)
+    check_options(card, base, folder)
     settings = QLora(card["rank"], card["alpha"], card["frozen_layers"], card["nf4"])
     model = attach_qlora(base.model, settings)
     load_weights(model, folder)
     return replace(base, model=model.eval())
 
 
+def check_base(card: dict, name: str, weights: str, folder: str | Path) -> None:
+    """Raise `ModelError` unless `weights` is the hash that an adapter's card names; an empty hash
+    is not compared.
+    """
+    if weights and card["base_weights"] and weights != card["base_weights"]:
+        raise ModelError(
+            f"this adapter was trained on base {card['base']!r} ({card['base_weights']}), "
+            f"not on {name!r} ({weights})",
+            path=folder,
+            cure="load the base that its card names",
+        )
+
+
 def load_weights(model: PeftModel, folder: str | Path) -> None:
-    """Read a folder's tensors into a model with LoRA; every one must fit, none may be missing."""
+    """Read a folder's tensors into a model with LoRA."""
+    lora, modules = read_weights(model, folder)
+    set_peft_model_state_dict(model, lora)
+    with torch.no_grad():
+        for name, parameter in trained_modules(model).items():
+            parameter.copy_(modules[name])
+
+
+def read_weights(model: PeftModel, folder: str | Path) -> tuple[dict, dict]:
+    """Read a folder's tensors by name, LoRA's and the trained modules'; every one must fit the
+    model, none may be missing.
+
+    The model may be on the meta device. Raises `ModelError`.
+    """
     folder = Path(folder)
     try:
         lora, modules = load_file(folder / LORA_FILE), load_file(folder / MODULES_FILE)
     except (OSError, SafetensorError) as problem:
         reason = f"weights cannot be read ({problem})"
         raise ModelError(reason, path=folder, cure="train again") from problem
-    own = trained_modules(model)
     check_fit(folder, lora_weights(model), lora)
-    check_fit(folder, own, modules)
-    set_peft_model_state_dict(model, lora)
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(modules[name])
+    check_fit(folder, trained_modules(model), modules)
+    return lora, modules
 
 
 def check_fit(folder: Path, expected: dict, found: dict) -> None:

@@ -111,7 +111,7 @@ def load_base(
     `from_pretrained`: `quantization_config`, `device_map`, `attn_implementation`.
     Raises `ModelError` where files are missing, incomplete or of another family.
     """
-    folder = MICRO_FOLDER if name == "micro" else resolve(name)
+    folder = resolve(name)
     check_files(folder, name)
     if fit not in FITS or pool not in POOLS or not 0 <= tiles <= MAX_TILES:
         cure = f"fit is one of {', '.join(FITS)}, pool one of {', '.join(POOLS)}, tiles 0 to {MAX_TILES}"
@@ -140,6 +140,8 @@ def load_base(
 
 def resolve(name: str) -> Path:
     """Return the folder of a checkpoint; what looks like a hub id and is no folder here is downloaded."""
+    if name == "micro":
+        return MICRO_FOLDER
     if Path(name).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return Path(name)
     try:

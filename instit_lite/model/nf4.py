@@ -38,6 +38,15 @@ def import_bitsandbytes() -> types.ModuleType | None:
     return bitsandbytes
 
 
+def need_bitsandbytes() -> types.ModuleType:
+    """Import bitsandbytes; raise `ModelError` where it has no build."""
+    bitsandbytes = import_bitsandbytes()
+    if bitsandbytes is None:
+        cure = "install it, or use a machine that has a build of it; to merge, --full-precision needs none"
+        raise ModelError("bitsandbytes cannot be imported on this machine, and NF4 is its format", cure=cure)
+    return bitsandbytes
+
+
 def nf4_config(
     dtype: torch.dtype = torch.bfloat16, storage: torch.dtype | None = None
 ) -> BitsAndBytesConfig:
@@ -83,14 +92,32 @@ def nf4_linear(bitsandbytes: types.ModuleType, linear: nn.Linear) -> nn.Linear:
             linear.in_features, linear.out_features, linear.bias is not None,
             compute_dtype=weight.dtype, compress_statistics=True, quant_type="nf4",
         )  # fmt: skip
-    layer.weight = bitsandbytes.nn.Params4bit(
-        weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer
-    )
+    layer.weight = nf4_weight(bitsandbytes, weight, layer)
     layer.bias = linear.bias
     # On CPUs with bf16 instructions the first forward in eval mode would repack the weights for
     # bf16 inference, for good: coarser answers, and no gradients in any later training.
     layer.support_avx512bf16_for_cpu = False
     return layer.to(weight.device)
+
+
+def nf4_weight(
+    bitsandbytes: types.ModuleType, weight: torch.Tensor, layer: nn.Module | None = None
+) -> nn.Parameter:
+    """Wrap a weight that becomes NF4 once it is moved to a device, even to its own."""
+    return bitsandbytes.nn.Params4bit(
+        weight, requires_grad=False, compress_statistics=True, quant_type="nf4", module=layer
+    )
+
+
+def through_nf4(weight: torch.Tensor) -> torch.Tensor:
+    """Quantise a weight as `quantise` does, and dequantise it: the same shape and type, and the
+    values that a layer in NF4 computes with.
+
+    Raises `ModelError` where bitsandbytes cannot be imported.
+    """
+    bitsandbytes = need_bitsandbytes()
+    packed = nf4_weight(bitsandbytes, weight).to(weight.device)
+    return bitsandbytes.functional.dequantize_4bit(packed.data, packed.quant_state)
 
 
 def is_nf4(module: nn.Module) -> bool:

@@ -22,7 +22,7 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.utils import logging
 
 from ..errors import PreflightError
-from ..model.adapter import base_hash, load_adapter, save_adapter
+from ..model.adapter import base_facts, load_adapter, save_adapter
 from ..model.load import Base
 from ..model.memory import Work
 from ..model.qlora import QLora, attach_qlora, parts_table, trainable_parts
@@ -83,8 +83,8 @@ def run_sft(
     `out_dir/losses.jsonl`.
 
     With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is
-    loaded; a folder that holds a run with other settings, samples or base is started afresh.
-    `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy of
+    loaded; a folder that holds a run with other settings, samples or base (or the same base,
+    loaded with other options) is started afresh. `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy of
     a large model. `unmarked` allows a control whose samples speak of marks that their frames do
     not carry; `tensorboard` writes `out_dir/tensorboard` beside the log. Started several times by a
     launcher, with the same arguments, it trains what one process would. Raises `PreflightError`
@@ -96,13 +96,13 @@ def run_sft(
     (at_once, _), say = share(settings.batch, settings.accumulate, team.count), team.only_main(say)
     board = Board(out) if tensorboard else None
     own = base if in_place else replace(base, model=copy.deepcopy(base.model))
-    identity = run_identity(own.model, samples, settings)
+    identity = run_identity(own.model, samples, settings) | {"options": own.options}
     state = state_of(out, identity, resume)
     say(f"{out}: {state}")
     if state == FINISHED:
         return result_of(load_adapter(own, out / ADAPTER), out)
     torch.manual_seed(settings.seed)
-    card = {"base": own.name, "weights": base_hash(own)}
+    card = base_facts(own)
     parts = QLora(settings.rank, settings.alpha, settings.frozen_layers, settings.nf4)
     model = attach_qlora(own.model, parts)
     say(parts_table(trainable_parts(model)))
@@ -132,14 +132,17 @@ def checked(model: PeftModel, data: EncodedSamples, settings: SftSettings, at_on
 
 
 def state_of(out: Path, identity: dict, resume: bool) -> str:
-    """Say whether a folder holds this run, begun or finished, another run, or none."""
+    """Say whether a folder holds this run, begun or finished, another run, or none.
+
+    What an older run did not note of itself is not compared.
+    """
     if not (out / RUN).exists():
         return NEW
     try:
         found = json.loads((out / RUN).read_text(encoding="utf-8"))
     except ValueError:
         found = None
-    if not resume or found != identity:
+    if not resume or not isinstance(found, dict) or identity | found != identity:
         return OTHER
     return FINISHED if (out / ADAPTER).exists() else BEGUN
 

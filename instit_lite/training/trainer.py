@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -119,8 +120,8 @@ class SftTrainer(Trainer):
     """HF `Trainer` for a `LossModule`: its checkpoints hold the adapter instead of the whole
     model.
 
-    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: `base` and `weights`
-    of `save_adapter`. `order`: of the samples; needed for checkpoints. `team`: the processes that
+    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: what `save_adapter`
+    keeps of the base. `order`: of the samples; needed for checkpoints. `team`: the processes that
     train together.
     """
 
@@ -129,7 +130,7 @@ class SftTrainer(Trainer):
         module: LossModule,
         args: TrainingArguments,
         rates: dict[str, float],
-        card: dict[str, str],
+        card: dict[str, Any],
         order: Order | None = None,
         team: Processes = Processes(),
         **rest,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from original_source import KINDS, QUIET, new_source
 
-from instit_lite.model import convert as room
+from instit_lite.model import shards as room
+from instit_lite.model.convert import convert_checkpoint
 
 
 def die() -> None:
@@ -21,8 +22,8 @@ def die() -> None:
 
 def between(source: Path, target: Path, tower: Path) -> None:
     """Killed when the second shard is written."""
-    room.convert_checkpoint(source, target, tower=tower, shard_bytes=20_000,
-                            tell=lambda line: line.startswith("model-00002") and die())  # fmt: skip
+    convert_checkpoint(source, target, tower=tower, shard_bytes=20_000,
+                       tell=lambda line: line.startswith("model-00002") and die())  # fmt: skip
 
 
 def torn(source: Path, target: Path, tower: Path) -> None:
@@ -33,17 +34,17 @@ def torn(source: Path, target: Path, tower: Path) -> None:
         die()
 
     room.save_file = save_half
-    room.convert_checkpoint(source, target, tower=tower, shard_bytes=20_000, **QUIET)
+    convert_checkpoint(source, target, tower=tower, shard_bytes=20_000, **QUIET)
 
 
 def memory(source: Path, target: Path, tower: Path) -> None:
     """Print by how many bytes memory grows at most: with shards of 8 MB, and with one shard."""
     warm = new_source(target / "warm", KINDS["clip"])  # imports, allocator
-    room.convert_checkpoint(warm, target / "warmed", tower=warm.parent / "tower", **QUIET)
+    convert_checkpoint(warm, target / "warmed", tower=warm.parent / "tower", **QUIET)
     for shard_bytes in (2**23, 2**30):
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts again from here
         before = high_water()
-        room.convert_checkpoint(source, target / str(shard_bytes), tower=tower, shard_bytes=shard_bytes, **QUIET)
+        convert_checkpoint(source, target / str(shard_bytes), tower=tower, shard_bytes=shard_bytes, **QUIET)
         print(high_water() - before)
 
 

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from transformers import AutoImageProcessor, AutoTokenizer, LlavaOnevisionForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from instit_lite.model.convert import Piece, convert_checkpoint, fitted
+from instit_lite.model.convert import convert_checkpoint, fitted
 from instit_lite.model.original import new_config, read_original
+from instit_lite.model.shards import Piece
 from instit_lite.model.visual import encode_frames
 
 SAID = {"clip": ["▁w", "1", "▁", "ab", "▁", "c", "1"], "siglip": ["w", "1", "Ġ", "ab", "Ġ", "c", "1"]}

@@ -18,7 +18,7 @@ from transformers import LlavaOnevisionForConditionalGeneration
 
 from instit_lite import cli
 from instit_lite.errors import ModelError
-from instit_lite.model import convert as room
+from instit_lite.model import shards as room
 from instit_lite.model.convert import convert_checkpoint
 
 CLIP_WEIGHTS = weights_of(KINDS["clip"])

@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from instit_lite.profiles import get_profile
 from instit_lite.training.collator import Sample, collate
 from instit_lite.training.forecast import plan_run
 from instit_lite.training.settings import SftSettings, settings_of
-from instit_lite.training.sft import run_sft
+from instit_lite.training.sft import FINISHED, OTHER, run_sft
 from instit_lite.training.trainer import packed_loss, parameter_groups
 
 SHORT = SftSettings(steps=4, batch=2, rank=4, nf4=False, lr=1e-2, save_every=2)
@@ -130,3 +131,21 @@ def test_a_loss_that_is_no_number_stops_the_run(new_base, mixed, tmp_path, said)
         base.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(InstitError, match="loss is nan at step 1"):
         run_sft(base, mixed, SHORT, tmp_path, say=said.append)
+
+
+def test_the_options_of_the_base_belong_to_the_run(new_base, mixed, tmp_path, said):
+    """They are kept in the card; a base that was loaded with others begins another run. Older runs named none."""
+    own = replace(new_base(), options={"fit": "squash", "pool": "bilinear", "tiles": 4, "context": None})
+    result = run_sft(own, mixed, SHORT, tmp_path, say=said.append)
+    assert json.loads((result.adapter_dir / "adapter_card.json").read_text())["options"] == own.options
+    run_sft(own, mixed, SHORT, tmp_path, say=said.append)
+    assert said[-1].endswith(FINISHED)
+    other = replace(own, options=own.options | {"fit": "crop"})
+    said.clear()
+    run_sft(other, mixed, SHORT, tmp_path, say=said.append)
+    assert said[0].endswith(OTHER)
+    noted = json.loads((tmp_path / "run.json").read_text())
+    del noted["options"]
+    (tmp_path / "run.json").write_text(json.dumps(noted))
+    run_sft(other, mixed, SHORT, tmp_path, say=said.append)
+    assert said[-1].endswith(FINISHED)
