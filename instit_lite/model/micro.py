@@ -59,7 +59,9 @@ def new_micro(
     return model
 
 
-def grown(small: LlavaNextVideoForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> LlavaNextVideoForConditionalGeneration:
+def grown(
+    small: LlavaNextVideoForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
+) -> LlavaNextVideoForConditionalGeneration:
     """The large base before its own training: the small one, each of its language layers followed by new ones.
 
     A new layer is a copy whose two outputs are zero, so that it adds nothing yet and the large base begins where the
