@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SIDE, TURNS, frames, tiny_model
+from tiny import SIDE, TURNS, frames, tiny_model
 from transformers import TrainerCallback
 
 from instit_lite.model.load import Base
