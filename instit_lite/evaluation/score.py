@@ -72,10 +72,14 @@ class UpstreamScore(NamedTuple):
 
 def upstream_choice_score(items: Sequence[BenchItem], predictions: Sequence[str]) -> UpstreamScore:
     """Score the multiple-choice items as upstream does; for comparison only."""
-    pairs = [(i.answer, text) for i, text in zip(items, predictions, strict=True) if i.format == "choice"]
-    chosen = [(answer, upstream_letter(text)) for answer, text in pairs]
-    parsed = [answer == letter for answer, letter in chosen if letter]
-    return upstream_score(parsed, len(pairs))
+    pairs = zip(items, predictions, strict=True)
+    return upstream_choice([(item.answer, text) for item, text in pairs if item.format == "choice"])
+
+
+def upstream_choice(pairs: Sequence[tuple[str, str]]) -> UpstreamScore:
+    """Score pairs of truth and prediction as upstream does."""
+    chosen = [(truth, upstream_letter(text)) for truth, text in pairs]
+    return upstream_score([truth == letter for truth, letter in chosen if letter], len(chosen))
 
 
 def upstream_score(valid: Sequence[float], total: int) -> UpstreamScore:
