@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..annotation.client import Client
 from ..dataset.quarantine import Quarantine
 from ..profiles import build_dir
 from .item import BenchItem
 from .judge import Judge, judged, model_judge, rules_judge
+from .judge_call import connect
 from .predictions import Run, match, read_predictions
 from .probes import probe_judge, questions_of
 from .released import load_bench
@@ -54,7 +54,7 @@ def judge_of(args: Namespace) -> Iterator[Judge | None]:
     if args.judge in ("rules", "none"):
         yield rules_judge if args.judge == "rules" else None
     else:
-        with Client.connect(args.base_url, args.judge, out_of(args) / "judge.jsonl", args.online) as client:
+        with connect(args.base_url, args.judge, out_of(args) / "judge.jsonl", args.online) as client:
             yield model_judge(client)
 
 

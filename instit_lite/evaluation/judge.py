@@ -15,13 +15,12 @@ from typing import Literal, NamedTuple
 
 from tqdm.auto import tqdm
 
-from ..annotation.client import Client
 from ..annotation.prompts import load_prompt
 from ..annotation.schema import Strict
 from ..errors import EndpointError, ReplyError
 from ..profiles import atomic_write_text
 from . import rules
-from .judge_call import ask_as
+from .judge_call import Client, ask_as
 from .predictions import Run
 
 AT_ONCE = 8  # calls of a model judge
@@ -59,11 +58,10 @@ def rules_judge(question: str, truth: str, reply: str) -> Score:
 
 
 def model_judge(client: Client) -> Judge:
-    """A judge that asks a model at temperature 0; its instructions are in `prompts/judge.md`.
+    """A judge that asks a model; its instructions are in `prompts/judge.md`. `client`: see `judge_call.connect`.
 
     The ledger of `client` keeps every reply, so that a judged file costs nothing again, and a killed run goes on.
     """
-    client.temperature = 0.0
     system = load_prompt("judge", Path(__file__).parent / "prompts")["system"]
     prompt = {"prompt": hash_of(system + json.dumps(Grade.model_json_schema()))}
 
@@ -81,8 +79,11 @@ def model_judge(client: Client) -> Judge:
 def judge_all(judge: Judge, texts: Iterable[tuple[str, str, str]]) -> list[Score]:
     """Score many replies, a model's several at a time; the order is kept."""
     texts, offline = list(texts), judge is rules_judge
-    with ThreadPoolExecutor(1 if offline else AT_ONCE) as pool:
+    pool = ThreadPoolExecutor(1 if offline else AT_ONCE)
+    try:
         return list(tqdm(pool.map(lambda text: judge(*text), texts), total=len(texts), disable=offline, unit="answer"))
+    finally:
+        pool.shutdown(cancel_futures=True)  # who interrupts pays for no further call
 
 
 def judged(judge: Judge, run: Run, path: Path | None = None) -> Run:

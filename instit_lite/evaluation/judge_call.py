@@ -1,12 +1,18 @@
-"""The one place where a judge uses the annotation client. In: a text, a schema. Out: the parsed reply, who gave it."""
+"""The one place where a judge meets the annotation client. In: a text, a schema. Out: the parsed reply, who gave it."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from ..annotation.client import Client, Form
 from ..annotation.endpoint import place_of_address
 from ..annotation.ledger import ledger_key
+
+
+def connect(base_url: str | None, model: str, ledger: Path | None, online: bool = False, **settings) -> Client:
+    """A client that asks at temperature 0 and keeps its replies; `settings` and errors as `Client.connect`."""
+    return Client.connect(base_url, model, ledger, online, temperature=0.0, **settings)
 
 
 def ask_as(client: Client, kind: str, system: str, text: str, schema: type[Form]) -> tuple[Form, dict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
 
 FILES = {
@@ -29,7 +29,7 @@ def add_evaluate(command: ArgumentParser) -> None:
         sub.add_argument("--judge", default="rules", help="rules (offline), none, or a model's name (default rules)")
         sub.add_argument("--base-url", help="OpenAI-compatible endpoint of the judge; loopback needs no --online")
         sub.add_argument("--online", action="store_true", help="send questions and answers to a remote judge")
-        sub.add_argument("--out", type=Path, help="where to write (default: a folder in build/)")
+        sub.add_argument("--out", type=Path, default=SUPPRESS, help="where to write (default: a folder in build/)")
 
 
 def on_files(args: Namespace) -> int:
