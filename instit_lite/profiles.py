@@ -17,7 +17,10 @@ from .errors import InstitError
 
 @dataclass(frozen=True)
 class Profile:
-    """What one profile fixes; counts are items, steps are optimiser steps."""
+    """What one profile fixes; counts are items, steps are optimiser steps.
+
+    Of the paper are the clips, images and frames of profile gpu; all other sizes are ours.
+    """
 
     name: str
     n_clips: int  # training clips of the mini dataset
