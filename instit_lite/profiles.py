@@ -74,6 +74,15 @@ def seed_everything(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def with_block(text: str, begin: str, end: str, new: str, page: Path) -> str:
+    """A page's text with `new` between its two comments; raises `InstitError` where one of them is missing."""
+    head, found, rest = text.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise InstitError("the comments around what is written here are missing", path=page, cure=f"add {begin} and {end}")
+    return f"{head}{begin}\n{new}\n{end}{tail}"
+
+
 def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part of it."""
     path = Path(path)

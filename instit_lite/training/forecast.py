@@ -76,8 +76,8 @@ def forecast(plan: Plan) -> Iterator[Forecast]:
 
     On a GPU: the most that torch's allocator reserved, to which CUDA's own context comes. On a CPU: how far the peak
     of the process's resident memory went beyond what it held before, weights included; None where an earlier peak hides
-    it. That also holds compiled kernels, the loader's copies, and all that was freed and not given back: a
-    run of the micro base grows by 1 GiB for 0.13 GiB of tensors.
+    it. That also holds kernels, and all that was freed and not given back: runs of the micro base grew by two to
+    eight times their tensors.
     """
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
