@@ -4,7 +4,7 @@
     python benchmarks/gpu.py --toy      # the same code at toy shapes on a CPU, seconds
 
 Four lines a model: one sequence of 6,144 tokens with LoRA r=16, the tower frozen, checkpointed and under a memory cap;
-the same with the paper's freezing (first half of the tower, section 4); the same without checkpointing, for speed; and
+the same with the paper's freezing (12 layers of the tower, section 4); the same without checkpointing, for speed; and
 an INST-IT-shaped epoch against one question per sample in TRL, tuned, or in the kit's own trainer where there is no TRL.
 """
 
@@ -117,9 +117,9 @@ def lines_of(name: str, model: nn.Module, toy: bool, steps: int) -> Iterator[dic
         shown = f"{frames} frames {pool}"
         lean = Arm(f"{shown}, frozen tower, checkpointing", checkpoint=True)
         yield from capped(model, clips, lean, steps, CAPS[name])
-        freeze_first_layers(model)  # the paper's: the first half
+        freeze_first_layers(model)  # the paper's
         freeze_unused_layers(model)
-        paper = replace(lean, name=f"{shown}, first half frozen, checkpointing")
+        paper = replace(lean, name=f"{shown}, the paper's freezing, checkpointing")
         yield from capped(model, clips, paper, steps, CAPS[name])
         freeze_first_layers(model, layers)
         yield measure(model, clips, Arm(f"{shown}, frozen tower, no checkpointing"), steps)

@@ -78,8 +78,9 @@ def train(args: argparse.Namespace) -> int:
         source = Source(data, args.general, args.frames, args.line, args.unmarked)
         profile = get_profile(args.profile)
         profile = replace(profile, model=args.model or profile.model)
-        done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, context=args.context,
-                                 report_only=args.report, tensorboard=args.tensorboard)  # fmt: skip
+        options = {"context": args.context, "pool": args.pool, "fit": args.fit}
+        done = train_on_released(profile, source, out, seed=args.seed, steps=args.steps, report_only=args.report,
+                                 tensorboard=args.tensorboard, **options)  # fmt: skip
     else:
         from .training.recipe import train_on_dataset
 
@@ -190,6 +191,10 @@ def add_train(command: argparse.ArgumentParser) -> None:
     published.add_argument("--line", type=int, choices=range(5), default=4, help="of Table 7; 4 is all (default 4)")
     published.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
     published.add_argument("--context", type=int, help="positions (default: the base's, at most the paper's 6144)")
+    published.add_argument("--pool", choices=("bilinear", "average"), default="bilinear",
+                           help="of video frames; bilinear (default) is INST-IT's, 32 SigLIP frames need average")  # fmt: skip
+    published.add_argument("--fit", choices=("squash", "crop"), default="squash",
+                           help="squash (default, ours) keeps all marks; crop is CLIP's, as INST-IT's scripts do")  # fmt: skip
     published.add_argument("--report", action="store_true", help="count tokens, name bad items, and do not train")
 
 
@@ -216,7 +221,7 @@ def add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--context", type=int, default=6144, help='positions (the paper\'s "6K": 6144)')
     command.add_argument("--pool", choices=("bilinear", "average"), default="bilinear")
     command.add_argument("--rank", type=int, default=16, help="of LoRA (ours: 16)")
-    command.add_argument("--frozen-layers", type=int, help="of the encoder (default half; the paper: 12 of 24)")
+    command.add_argument("--frozen-layers", type=int, help="of the encoder (default the paper's: 12)")
     packings = ("shared_prefix", "multi_turn", "one_per_sample")
     command.add_argument("--packing", choices=packings, default=packings[0], help="ours; the paper's is multi_turn")
     command.add_argument("--qas", type=int, default=16, help="questions on a clip (the paper: 15.6)")

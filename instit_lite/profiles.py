@@ -17,7 +17,10 @@ from .errors import InstitError
 
 @dataclass(frozen=True)
 class Profile:
-    """What one profile fixes; counts are items, steps are optimiser steps."""
+    """What one profile fixes; counts are items, steps are optimiser steps.
+
+    Of the paper are the clips, images and frames of profile gpu; all other sizes are ours.
+    """
 
     name: str
     n_clips: int  # training clips of the mini dataset
@@ -69,6 +72,15 @@ def seed_everything(seed: int) -> np.random.Generator:
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
     return np.random.default_rng(seed)
+
+
+def with_block(text: str, begin: str, end: str, new: str, page: Path) -> str:
+    """A page's text with `new` between its two comments; raises `InstitError` where one of them is missing."""
+    head, found, rest = text.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise InstitError("the comments around what is written here are missing", path=page, cure=f"add {begin} and {end}")
+    return f"{head}{begin}\n{new}\n{end}{tail}"
 
 
 def atomic_write_bytes(path: str | Path, data: bytes) -> None:

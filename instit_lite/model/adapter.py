@@ -118,9 +118,7 @@ def adapter_folder(path: str | Path) -> Path:
 
 
 def read_card(folder: str | Path) -> dict:
-    """Read an adapter's card and check that its weight files are the ones it names; raises
-    `ModelError`.
-    """
+    """Read an adapter's card and check that its weight files are the ones it names; raises `ModelError`."""
     folder, cure = Path(folder), "train again, or copy the whole folder again"
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
@@ -154,12 +152,9 @@ def check_base(card: dict, name: str, weights: str, folder: str | Path) -> None:
     is not compared.
     """
     if weights and card["base_weights"] and weights != card["base_weights"]:
-        raise ModelError(
-            f"this adapter was trained on base {card['base']!r} ({card['base_weights']}), "
-            f"not on {name!r} ({weights})",
-            path=folder,
-            cure="load the base that its card names",
-        )
+        trained = f"{card['base']!r} ({card['base_weights']})"
+        reason = f"this adapter was trained on base {trained}, not on {name!r} ({weights})"
+        raise ModelError(reason, path=folder, cure="load the base that its card names")
 
 
 def load_weights(model: PeftModel, folder: str | Path) -> None:

@@ -33,17 +33,20 @@ def set_context(text: PreTrainedConfig, wanted: int | None = None) -> None:
     text.max_position_embeddings = wanted
 
 
-def check_frames(model: nn.Module, n_frames: int, text: int = 0, name: str = "a clip") -> None:
+def check_frames(model: nn.Module, n_frames: int, text: int = 0) -> None:
     """Refuse clips of `n_frames` frames with `text` other tokens that exceed the context; before any data is read."""
     needed = text + n_frames * tokens_per_frame(model, pools(model, "video"))
     room = model.config.text_config.max_position_embeddings
     if needed > room:
-        reason = f"{name} of {n_frames} frames needs {needed:,} positions, the model has {room:,}"
+        reason = f"a clip of {n_frames} frames needs {needed:,} positions, the model has {room:,}"
         raise PreflightError(reason, cure=overflow_cure(model, needed, n_frames))
 
 
 def overflow_cure(model: nn.Module, needed: int, n_frames: int = 0) -> str:
-    """Spell out the ways to make `needed` positions fit, with their numbers; `n_frames`: the video frames in them."""
+    """Spell out the ways to make `needed` positions fit, with their numbers; `n_frames`: the video frames in them.
+
+    They are options of `load_base`, and of `instit-lite train` under the same names.
+    """
     room, pooled = model.config.text_config.max_position_embeddings, pools(model, "video")
     each = tokens_per_frame(model, pooled)
     rest = needed - n_frames * each
@@ -55,6 +58,6 @@ def overflow_cure(model: nn.Module, needed: int, n_frames: int = 0) -> str:
         small = pooled_side(vision.image_size // vision.patch_size, "average")
         if pooled and pool_mode(model) == "bilinear" and small**2 < each:
             total = rest + n_frames * small**2
-            ways += [f'pool to {small} x {small} with load_base(..., pool="average") ({total:,} positions)']
+            ways += [f'pool to {small} x {small} with pool="average" ({total:,} positions)']
     longer = -(-needed // 1024) * 1024
-    return "; ".join([*ways, f"or a longer context with load_base(..., context={longer})"])
+    return "; ".join([*ways, f"or a longer context with context={longer}"])

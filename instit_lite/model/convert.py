@@ -18,18 +18,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from ..errors import ModelError
 from . import original as layout
-from .shards import (
-    AGAIN,
-    DTYPES,
-    Piece,
-    check_new,
-    headers,
-    in_shards,
-    plan_hash,
-    refuse,
-    write_checkpoint,
-    write_json,
-)
+from .shards import AGAIN, Piece, check_new, check_places, headers, refuse, stored_as, write_checkpoint, write_json
 
 CARD_FILE = "conversion.json"
 PLACEHOLDERS = ("<image>", "<video>")
@@ -55,12 +44,11 @@ def convert_checkpoint(
     config = layout.new_config(source, original, tower, ids, rows)
     config.dtype = dtype or original.get("dtype") or original.get("torch_dtype")
     pieces, dropped = match_keys(source, original["vocab_size"], tower, config)
-    shards = in_shards([replace(p, dtype=dtype or p.dtype) for p in pieces], shard_bytes)
+    pieces = [replace(p, dtype=dtype or p.dtype) for p in pieces]
     card = {
         "format": 1, "source": source.name, "template": layout.LANGUAGE[original["architectures"][0]][1],
         "tower": str(original.get("mm_vision_tower")), "video": "2 x 2 bilinear after the projector, no newline",
         "vocabulary": [original["vocab_size"], rows], "dropped": dropped,
-        "plan": plan_hash(shards, config.to_dict()),
     }  # fmt: skip
 
     def finish(part: Path) -> None:
@@ -69,7 +57,7 @@ def convert_checkpoint(
         write_json(part / "preprocessor_config.json", layout.preprocessor(config))
         write_json(part / "generation_config.json", greedy(source, original))
 
-    return write_checkpoint(target, CARD_FILE, card, shards, fitted, finish, tell)
+    return write_checkpoint(target, CARD_FILE, card, pieces, shard_bytes, fitted, finish, tell)
 
 
 def read_tokenizer(source: Path, original: dict) -> tuple[Tokenizer, int]:
@@ -111,20 +99,11 @@ def match_keys(
         del shapes["lm_head.weight"]
         check_tied(source, [p for p in found if p.name in TABLES])
         found = [replace(p, name=None) if p.name == "lm_head.weight" else p for p in found]
-    places: dict[str, list[Piece]] = {}
-    for piece in found:
-        if piece.name is not None:
-            places.setdefault(piece.name, []).append(piece)
-    pieces = [piece for many in places.values() for piece in many]
+    pieces = [piece for piece in found if piece.name is not None]
     unknown = [p.key for p in pieces if p.name not in shapes]
     refuse(unknown, "have no place in the new layout", source, "give an unchanged checkpoint and the tower it names")
-    refuse([p.key for p in pieces if len(places[p.name]) > 1], "claim one place", source, AGAIN)
     cure = AGAIN if own_tower or tower else "give the folder of the vision tower with --tower"
-    refuse(sorted(set(shapes) - set(places)), "of the new layout have no source", source, cure)
-    wrong = [f"{p.key} {[*p.shape]}, not {[*shapes[p.name]]}" for p in pieces if p.shape != shapes[p.name]]
-    refuse(wrong, "have the wrong shape", source, "let config.json, tower and weights be of one model")
-    coded = [f"{p.key} {p.dtype}" for p in pieces if p.dtype not in DTYPES.values()]
-    refuse(coded, "are not plain floats", source, "give a checkpoint that is not quantised")
+    check_places(pieces, shapes, source, cure)
     rows = config.text_config.vocab_size
     grown = [replace(p, shape=(rows, p.shape[1])) if p.name in TABLES else p for p in pieces]
     return grown, sorted(p.key for p in found if p.name is None)
@@ -147,11 +126,8 @@ def fitted(piece: Piece, tensor: torch.Tensor) -> torch.Tensor:
     if piece.shape != tuple(tensor.shape):
         mean = tensor.mean(0, keepdim=True, dtype=torch.float32).to(tensor.dtype)
         tensor = torch.cat([tensor, mean.expand(piece.shape[0] - len(tensor), -1)])
-    tensor = tensor.to(getattr(torch, piece.dtype)).contiguous()
-    if not torch.isfinite(torch.stack(torch.aminmax(tensor))).all():
-        cure = f"choose --dtype bfloat16 or float32; if that does not help, {AGAIN}"
-        raise ModelError(f"{piece.key} is not finite as {piece.dtype}", path=piece.file, cure=cure)
-    return tensor
+    cure = f"choose --dtype bfloat16 or float32; if that does not help, {AGAIN}"
+    return stored_as(piece, tensor, piece.file, cure)
 
 
 def greedy(source: Path, original: dict) -> dict:

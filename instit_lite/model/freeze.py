@@ -1,7 +1,8 @@
 """Freeze the first encoder layers, and keep them out of the graph. In: a model. Out: the same model, frozen.
 
-INST-IT's continuous SFT freezes the first 12 of 24 layers (paper section 4). Frozen must also mean "no backward pass":
-the input-grad hooks that checkpointing installs would pull frozen layers into autograd.
+INST-IT's continuous SFT freezes the encoder's first 12 layers (paper section 4): half of CLIP-L's 24, and less than half
+of the 26 that LLaVA keeps of SigLIP-SO400M. Frozen must also mean "no backward pass": the input-grad hooks that
+checkpointing installs would pull frozen layers into autograd.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from torch import nn
 from .visual import inner_model
 
 
+def papers_frozen(layers: int) -> int:
+    """How many of an encoder's layers the paper freezes: 12, or half of a smaller encoder (ours)."""
+    return min(12, layers // 2)
+
+
 def freeze_first_layers(model: nn.Module, k: int | None = None) -> int:
-    """Freeze the tower's embeddings and its first `k` layers (default: half); the later ones are made trainable.
+    """Freeze the tower's embeddings and its first `k` layers (None: the paper's); the later ones are made trainable.
 
     Returns `k`. The tower's head after the last layer never trains: the selected features do not pass it.
     """
     tower = inner_model(model).vision_tower
     layers = tower.encoder.layers
-    k = len(layers) // 2 if k is None else k
+    k = papers_frozen(len(layers)) if k is None else k
     tower.requires_grad_(False)
     for layer in layers[k:]:
         layer.requires_grad_(True)

@@ -106,9 +106,9 @@ def load_base(
     """Load the shipped micro base (fp32), a checkpoint folder, or a hub id, which is downloaded once.
 
     `dtype`: None takes bf16 on GPUs of compute capability 8 or more, fp16 on older ones, fp32 elsewhere.
-    `fit`: "squash" or "crop", see `PixelFormat`. `pool`: "bilinear" or "average", see `pool_grid`. `tiles`: AnyRes
-    tiles of a single image (paper: 4); 0 turns AnyRes off. `context`: see `set_context`. `options` go to
-    `from_pretrained`: `quantization_config`, `device_map`, `attn_implementation`.
+    `fit`: "squash" (ours) or "crop" (INST-IT's scripts, with CLIP), see `PixelFormat`. `pool`: "bilinear" (INST-IT's) or
+    "average", see `pool_grid`. `tiles`: AnyRes tiles of a single image (paper: 4); 0 turns AnyRes off. `context`: see
+    `set_context`. `options` go to `from_pretrained`: `quantization_config`, `device_map`, `attn_implementation`.
     Raises `ModelError` where files are missing, incomplete or of another family.
     """
     folder = resolve(name)

@@ -31,18 +31,7 @@ from .nf4 import linears, need_bitsandbytes, through_nf4
 from .options import card_options
 from .qlora import QLora, attach_qlora
 from .shapes import meta_model
-from .shards import (
-    AGAIN,
-    DTYPES,
-    Piece,
-    Tell,
-    check_new,
-    headers,
-    in_shards,
-    plan_hash,
-    refuse,
-    write_checkpoint,
-)
+from .shards import AGAIN, Piece, Tell, check_new, check_places, headers, stored_as, write_checkpoint
 
 CARD_FILE = "merge.json"
 NF4, FULL = "dequantised NF4, as trained", "full precision, as trained"
@@ -96,8 +85,7 @@ def merge_adapter(
     `adapter`: its folder, or that of its run. `base`: name as for `load_base`; None takes the one that the
     card names. Keys, shapes and types are the base's own. Held in memory are the adapter and one shard of
     `shard_bytes` (or the largest tensor), stored and merged: 2.6 GB for layers as wide as a 7B model's. After
-    a kill the same call goes on.
-    Raises `ModelError` where the adapter is damaged or belongs to another base.
+    a kill the same call goes on. Raises `ModelError` where the adapter is damaged or belongs to another base.
     """
     folder, out = adapter_folder(adapter), Path(out)
     check_new(out)
@@ -110,24 +98,24 @@ def merge_adapter(
     weights = weights_hash(source)
     check_base(card, name, weights, folder)
     pieces, left_out, changes = read_plan(source, folder, card, full_precision)
-    shards = in_shards([replace(piece, name=piece.key) for piece in pieces], shard_bytes)
     about = {
         "format": 1, "base": Path(name).name if Path(name).exists() else name, "base_weights": weights,
         "adapter": folder.name, "adapter_files": card["files"], "rank": card["rank"], "alpha": card["alpha"],
         "frozen_layers": card["frozen_layers"], "options": card_options(card),
         "language": NF4 if changes.nf4 else OTHER if card["nf4"] else FULL,
-        "left_out": left_out, "plan": plan_hash(shards, {}),
+        "left_out": left_out,
     }  # fmt: skip
 
     def make(piece: Piece, stored: torch.Tensor) -> torch.Tensor:
         new = changes.applied(parameter_name(piece.key), stored)
-        return stored if new is stored else rounded(new, piece, folder)
+        cure = "the training diverged: take an earlier adapter, or train again with a lower rate"
+        return stored if new is stored else stored_as(piece, new, folder, cure)
 
     def finish(part: Path) -> None:
         copy_files(source, part, about)
 
     tell(f"base {about['base']} ({weights}), language weights: {about['language']}")
-    return write_checkpoint(out, CARD_FILE, about, shards, make, finish, tell)
+    return write_checkpoint(out, CARD_FILE, about, pieces, shard_bytes, make, finish, tell)
 
 
 def read_plan(
@@ -156,29 +144,15 @@ def read_plan(
 
 
 def placed(source: Path, model: torch.nn.Module) -> tuple[list[Piece], list[str]]:
-    """Find the stored tensor of every parameter; also return the keys that belong to none."""
+    """Find the stored tensor of every parameter, which keeps its key; also return the keys that belong to none."""
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = headers(source)
-    coded = [piece.key for piece in found if piece.dtype not in DTYPES.values()]
-    refuse(coded, "are not plain floats", source, "give the base as it was before it was quantised")
-    pieces = [piece for piece in found if parameter_name(piece.key) in shapes]
-    names = [parameter_name(piece.key) for piece in pieces]
-    twice = [piece.key for piece, name in zip(pieces, names) if names.count(name) > 1]
-    refuse(twice, "claim one place", source, AGAIN)
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    refuse(sorted(shapes.keys() - names - tied), "of the model have no weights", source, AGAIN)
-    wrong = [piece.key for piece, name in zip(pieces, names) if piece.shape != shapes[name]]
-    refuse(wrong, "have the wrong shape", source, "let config.json and weights be of one model")
-    return pieces, sorted({piece.key for piece in found} - {piece.key for piece in pieces})
-
-
-def rounded(tensor: torch.Tensor, piece: Piece, folder: Path) -> torch.Tensor:
-    """Round a tensor to the type that the base is stored in; refuse what does not fit into it."""
-    tensor = tensor.to(getattr(torch, piece.dtype)).contiguous()
-    if not torch.isfinite(torch.stack(torch.aminmax(tensor))).all():
-        cure = "the training diverged: take an earlier adapter, or train again with a lower rate"
-        raise ModelError(f"{piece.key} is not finite as {piece.dtype} once merged", path=folder, cure=cure)
-    return tensor
+    found = [replace(piece, name=parameter_name(piece.key)) for piece in headers(source)]
+    if model.config.tie_word_embeddings and "lm_head.weight" not in {piece.name for piece in found}:
+        del shapes["lm_head.weight"]  # the table of the words serves as both
+    pieces = [piece for piece in found if piece.name in shapes]
+    check_places(pieces, shapes, source, AGAIN)
+    left_out = sorted(piece.key for piece in found if piece.name not in shapes)
+    return [replace(piece, name=piece.key) for piece in pieces], left_out
 
 
 def copy_files(source: Path, part: Path, about: dict) -> None:

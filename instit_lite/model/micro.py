@@ -1,4 +1,4 @@
-"""The micro base before its training. In: a seed. Out: a real `LlavaNextVideoForConditionalGeneration`, 3 or 10 M parameters.
+"""The micro base before its training. In: a seed. Out: a real LLaVA-NeXT-Video model of 3 or 10 M parameters.
 
 Same classes as the 7 B model: CLIP vision tower, two-layer GELU projector, Llama. What differs: the sizes; the
 feature layer (LLaVA drops the tower's last layer, four layers are too few to drop one); input and output words share
@@ -19,10 +19,9 @@ from transformers import (
 
 IMAGE_SIDE = 64
 PATCH = 8
-MICRO_SIZES = {  # the language model's width, layers, heads, width of its MLP; the tower is the same
-    "small": (192, 4, 6, 512),  # 2.7 M parameters in all: the shipped base
-    "large": (192, 20, 6, 512),  # 9.8 M: for the claim that a bigger base does not help by itself; see `grown`
-}
+# Layers of the language model. 2.7 M parameters in all: the shipped base; 9.8 M: for the claim that a bigger base does
+# not help by itself, see `grown`.
+LAYERS = {"small": 4, "large": 20}
 SHORT = 1024  # tokens of the micro base's longest context
 INIT = 0.06  # near 1 / sqrt(width): with the usual 0.02, so narrow a model attends to everything alike for long
 
@@ -33,10 +32,9 @@ def micro_config(tokenizer: PreTrainedTokenizerFast, size: str = "small") -> Lla
         hidden_size=128, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
         image_size=IMAGE_SIDE, patch_size=PATCH, projection_dim=128, hidden_act="gelu",
     )  # fmt: skip
-    width, layers, heads, inner = MICRO_SIZES[size]
     text = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=heads, max_position_embeddings=SHORT,
+        vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=LAYERS[size],
+        num_attention_heads=6, num_key_value_heads=6, max_position_embeddings=SHORT,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, initializer_range=INIT, tie_word_embeddings=True,
     )  # fmt: skip

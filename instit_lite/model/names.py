@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-RENAMED = (  # the first that fits
+Rules = tuple[tuple[str, str], ...]  # what a key starts with, what stands there instead; the first that fits
+
+RENAMED: Rules = (
     (r"(model\.)?vision_tower\.(vision_model\.)?", "model.vision_tower."),
     (r"(model\.)?multi_modal_projector\.", "model.multi_modal_projector."),
     (r"(model\.)?image_newline$", "model.image_newline"),
@@ -17,12 +19,15 @@ RENAMED = (  # the first that fits
 )
 
 
+def renamed(key: str, rules: Rules) -> str:
+    """A key with another start; empty where no rule fits."""
+    found = ((re.match(pattern, key), start) for pattern, start in rules)
+    return next((start + key[match.end() :] for match, start in found if match), "")
+
+
 def parameter_name(key: str) -> str:
     """The parameter that a stored tensor belongs to; a key that no rule knows is returned as it is."""
-    for pattern, start in RENAMED:
-        if match := re.match(pattern, key):
-            return start + key[match.end() :]
-    return key
+    return renamed(key, RENAMED) or key
 
 
 def lora_target(key: str) -> str:

@@ -1,5 +1,4 @@
-"""NF4: the frozen language model in 4 bits. In: a model. Out: the same model, its language linears
-quantised.
+"""NF4: the frozen language model in 4 bits. In: a model. Out: the same model, its language linears quantised.
 
 Only the language model's linear layers are quantised, by place, never by a list of names to skip:
 such lists match in surprising ways and have left vision towers in 4 bits without a word. Tower,
@@ -126,9 +125,7 @@ def is_nf4(module: nn.Module) -> bool:
 
 
 def linears(model: nn.Module) -> Iterator[tuple[str, str, nn.Linear]]:
-    """Yield (place, name, layer) for every linear layer; places are tower, projector, language and
-    head.
-    """
+    """Yield (place, name, layer) for every linear layer; places are tower, projector, language and head."""
     inner = inner_model(model)
     owners = (inner.vision_tower, inner.multi_modal_projector, inner.language_model)
     for place, owner in zip(PLACES, owners):
@@ -139,9 +136,7 @@ def linears(model: nn.Module) -> Iterator[tuple[str, str, nn.Linear]]:
 
 
 def count_linears(model: nn.Module) -> dict[str, dict[str, int]]:
-    """Count linear layers by place and kind: {"tower": {"nf4": 0, "full": 24, "lora": 0},
-    "projector": ...}.
-    """
+    """Count linear layers by place and kind: {"tower": {"nf4": 0, "full": 24, "lora": 0}, "projector": ...}."""
     counts = {place: {"nf4": 0, "full": 0, "lora": 0} for place in PLACES}
     for place, name, layer in linears(model):
         kind = "lora" if "lora_" in name else "nf4" if is_nf4(layer) else "full"
@@ -154,9 +149,7 @@ def check_places(model: nn.Module) -> None:
     counts = count_linears(model)
     wrong = [place for place in ("tower", "projector", "head") if counts[place]["nf4"]]
     if wrong:
-        raise ModelError(
-            f"{' and '.join(wrong)} in 4 bits",
-            cure="load with `nf4_config()`, whose skipped names are anchored",
-        )
+        cure = "load with `nf4_config()`, whose skipped names are anchored"
+        raise ModelError(f"{' and '.join(wrong)} in 4 bits", cure=cure)
     if counts["language"]["nf4"] and counts["language"]["full"]:
         raise ModelError(f"only a part of the language model is in 4 bits: {counts['language']}")

@@ -17,6 +17,7 @@ from transformers import AutoConfig, LlamaConfig, LlavaOnevisionConfig, PreTrain
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from ..errors import ModelError
+from .names import renamed
 
 CLIP, SIGLIP = "clip_vision_model", "siglip_vision_model"
 TOWER_FIELDS = (
@@ -132,10 +133,7 @@ def preprocessor(config: LlavaOnevisionConfig) -> dict:
 
 def new_name(key: str) -> str | None:
     """The new name of a checkpoint's key; None for a buffer, empty where no rule knows it."""
-    if re.fullmatch(BUFFERS, key):
-        return None
-    found = ((re.match(pattern, key), start) for pattern, start in RENAMED)
-    return next((start + key[match.end() :] for match, start in found if match), "")
+    return None if re.fullmatch(BUFFERS, key) else renamed(key, RENAMED)
 
 
 def new_tower_name(key: str, config: LlavaOnevisionConfig) -> str | None:

@@ -1,7 +1,6 @@
-"""QLoRA: what trains and what does not. In: a base. Out: the base with LoRA, its trainable parts
-declared.
+"""QLoRA: what trains and what does not. In: a base. Out: the base with LoRA, its trainable parts declared.
 
-INST-IT's continuous SFT (paper section 4) freezes the first half of the vision encoder and trains
+INST-IT's continuous SFT (paper section 4) freezes the first layers of the vision encoder and trains
 the rest. Here the language model is frozen in NF4 and trains through LoRA; projector and later
 encoder layers train in full.
 """
@@ -29,8 +28,9 @@ LORA_TARGETS = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
 class QLora:
     """What the adapter consists of.
 
-    `alpha`: LoRA's scale is alpha / rank; None means 2 x rank. `frozen_layers`: encoder layers
-    that stay frozen, counted from the pixels; None means half of them (the paper: 12 of 24).
+    The paper trains all weights of the language model: `rank`, `alpha` (LoRA's scale is alpha / rank; None means
+    2 x rank) and `nf4` are ours. `frozen_layers`: encoder layers that stay frozen, counted from the pixels; None
+    means the paper's 12, or half of a small encoder.
     """
 
     rank: int = 32
@@ -77,8 +77,7 @@ def attach_qlora(model: nn.Module, settings: QLora = QLora()) -> PeftModel:
 
 
 def freeze_unused_layers(model: nn.Module) -> None:
-    """Freeze encoder layers after the one whose features are used: no gradient ever reaches them.
-    """
+    """Freeze encoder layers after the one whose features are used: no gradient ever reaches them."""
     layers = inner_model(model).vision_tower.encoder.layers
     selected = model.config.vision_feature_layer
     used = selected if selected >= 0 else len(layers) + 1 + selected
@@ -109,8 +108,7 @@ def part_of(name: str, frozen: int) -> str:
 
 
 def placed_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield every parameter with the name of its part; words that input and output share come once.
-    """
+    """Yield every parameter with the name of its part; words that input and output share come once."""
     frozen = frozen_layers(model)
     for name, parameter in inner_model(model).named_parameters():
         yield part_of(name, frozen), parameter

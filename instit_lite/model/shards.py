@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -86,6 +87,25 @@ def refuse(keys: list[str], what: str, folder: Path, cure: str) -> None:
         raise ModelError(f"{len(keys)} keys {what}: {', '.join(keys[:6])}{more}", path=folder, cure=cure)
 
 
+def check_places(pieces: list[Piece], shapes: dict[str, tuple[int, ...]], folder: Path, cure: str) -> None:
+    """Raise `ModelError` unless every name of `shapes` is that of one piece, of that shape and in plain floats."""
+    coded = [f"{p.key} {p.dtype}" for p in pieces if p.dtype not in DTYPES.values()]
+    refuse(coded, "are not plain floats", folder, "give a checkpoint that is not quantised")
+    names = Counter(piece.name for piece in pieces)
+    refuse([p.key for p in pieces if names[p.name] > 1], "claim one place", folder, AGAIN)
+    refuse(sorted(shapes.keys() - names.keys()), "of the model have no source", folder, cure)
+    wrong = [f"{p.key} {[*p.shape]}, not {[*shapes[p.name]]}" for p in pieces if p.shape != shapes[p.name]]
+    refuse(wrong, "have the wrong shape", folder, "let config.json, tower and weights be of one model")
+
+
+def stored_as(piece: Piece, tensor: torch.Tensor, path: Path, cure: str) -> torch.Tensor:
+    """Round a tensor to its piece's type; raise `ModelError` where a value does not fit into that."""
+    tensor = tensor.to(getattr(torch, piece.dtype)).contiguous()
+    if not torch.isfinite(torch.stack(torch.aminmax(tensor))).all():
+        raise ModelError(f"{piece.key} is not finite as {piece.dtype}", path=path, cure=cure)
+    return tensor
+
+
 def in_shards(pieces: list[Piece], shard_bytes: int) -> dict[str, list[Piece]]:
     """Cut the pieces, in reading order, into shards of at most `shard_bytes` (or one tensor)."""
     shards: list[list[Piece]] = [[]]
@@ -101,15 +121,16 @@ def size_of(*shards: list[Piece]) -> int:
 
 
 def write_checkpoint(
-    target: Path, card_file: str, card: dict, shards: dict[str, list[Piece]], make: Make,
+    target: Path, card_file: str, card: dict, pieces: list[Piece], shard_bytes: int, make: Make,
     finish: Callable[[Path], None], tell: Tell,
 ) -> Path:  # fmt: skip
-    """Write shards, their index and what `finish` adds to the folder; return `target`.
+    """Write pieces in shards, their index and what `finish` adds to the folder; return `target`.
 
-    `card` says what is made from what, and is kept as `card_file`. After a kill, a call with the same card
-    goes on behind the shards that are finished; one with another card starts anew.
+    `card` says what is made from what, and is kept as `card_file`. After a kill, a call with the same card and pieces
+    goes on behind the shards that are finished; another one starts anew.
     """
-    part = target.with_name(f".{target.name}.part")
+    part, shards = target.with_name(f".{target.name}.part"), in_shards(pieces, shard_bytes)
+    card = card | {"plan": plan_hash(shards)}
     if not (part / card_file).exists() or read_json(part / card_file) != card:
         shutil.rmtree(part, ignore_errors=True)  # of another plan, or nothing
     missing = {name: shard for name, shard in shards.items() if not (part / name).exists()}
@@ -156,10 +177,10 @@ def write_shards(part: Path, shards: dict[str, list[Piece]], make: Make, tell: T
         tell(f"{name}: {done / total:.0%} of {total / 1e9:.2f} GB, {time.monotonic() - started:.0f} s")
 
 
-def plan_hash(shards: dict[str, list[Piece]], config: dict) -> str:
+def plan_hash(shards: dict[str, list[Piece]]) -> str:
     """Hash of what will be written and from what, so that a run never goes on with another plan's shards."""
     states = [p.file.stat() for shard in shards.values() for p in shard]
-    text = json.dumps([[(s.st_size, s.st_mtime_ns) for s in states], repr(shards), config], default=str)
+    text = json.dumps([[(s.st_size, s.st_mtime_ns) for s in states], repr(shards)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -46,13 +46,13 @@ def pool_mode(model: nn.Module) -> str:
     return getattr(model.config, "pool_mode", "bilinear")
 
 
-def pooled_side(side: int, mode: str = "bilinear", stride: int = 2) -> int:
+def pooled_side(side: int, mode: str = "bilinear") -> int:
     """Side of a pooled grid: bilinear rounds up (27 -> 14: 196 tokens), average leaves the rest out (13: 169)."""
-    return side // stride if mode == "average" else math.ceil(side / stride)
+    return side // 2 if mode == "average" else math.ceil(side / 2)
 
 
-def pool_grid(tokens: torch.Tensor, stride: int = 2, mode: str = "bilinear") -> torch.Tensor:
-    """Shrink each frame's grid: [F, g * g, d] -> [F, s * s, d] with s = `pooled_side(g, mode, stride)`.
+def pool_grid(tokens: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
+    """Shrink each frame's grid with stride 2: [F, g * g, d] -> [F, s * s, d] with s = `pooled_side(g, mode)`.
 
     On an even grid (CLIP's 24 x 24) both modes are the mean of each 2 x 2 block; on an odd one (SigLIP's 27 x 27)
     bilinear mixes across blocks, and average drops the last row and column, marks at that edge with them.
@@ -62,9 +62,9 @@ def pool_grid(tokens: torch.Tensor, stride: int = 2, mode: str = "bilinear") -> 
     if side * side != n_tokens:
         raise ValueError(f"{n_tokens} tokens do not form a square grid")
     grid = tokens.view(n_frames, side, side, width).permute(0, 3, 1, 2)  # [F, d, g, g]
-    small = pooled_side(side, mode, stride)
+    small = pooled_side(side, mode)
     if mode == "average":
-        grid = F.avg_pool2d(grid, stride)
+        grid = F.avg_pool2d(grid, 2)
     else:
         grid = F.interpolate(grid, size=(small, small), mode="bilinear", align_corners=False)
     return grid.permute(0, 2, 3, 1).reshape(n_frames, small * small, width)

@@ -23,7 +23,7 @@ from ..scenes.facts import FrameFacts
 from ..scenes.general import PrintedNumber
 from ..scenes.world import place_of
 from .loop import train_loop
-from .tower import GRID, draw_picture
+from .tower import GRID, draw_picture, on_number, on_thing
 
 EMPTY_WEIGHT = 0.2  # most patches show nothing
 
@@ -44,17 +44,14 @@ class AlignedProjector(nn.Module):
 def words_of_patches(facts: FrameFacts, printed: list[PrintedNumber]) -> list[str]:
     """The words for what each patch shows, g * g strings; "nothing" where nothing is.
 
-    As tight as the tower's targets: a thing counts within 0.75 of its radius, a number within half a patch. A number
-    on a thing is named with the thing's looks, as a caption would: "number 3 left small red circle".
+    A number on a thing is named with the thing's looks, as a caption would: "number 3 left small red circle".
     """
-    centre = (np.arange(GRID) + 0.5) / GRID
-    x, y = (a.ravel() for a in np.meshgrid(centre, centre))
     words = ["nothing"] * (GRID * GRID)
     for f in facts.instances:
-        for i in np.flatnonzero(np.hypot(x - f.x, y - f.y) < 0.75 * f.radius):
+        for i in np.flatnonzero(on_thing(f)):
             words[i] = f"{f.size} {f.colour} {f.shape} {f.place}"
     for p in printed:
-        for i in np.flatnonzero(np.maximum(np.abs(x - p.x), np.abs(y - p.y)) <= 0.5 / GRID):
+        for i in np.flatnonzero(on_number(p)):
             under = "" if words[i] == "nothing" else " ".join(words[i].split()[:3])
             words[i] = f"number {p.value} {place_of(p.x, p.y)} {under}".strip()
     return words

@@ -1,5 +1,4 @@
-"""Samples to batches. In: frames with questions and answers. Out: padded packed token rows and
-pixel values.
+"""Samples to batches. In: frames with questions and answers. Out: padded packed token rows and pixel values.
 
 Images and videos train jointly, in one batch (paper section 4). A video's frames are pooled 2 x 2;
 image pairs keep their whole grid; a single image does so too, and is cut into tiles where the base
@@ -19,15 +18,7 @@ from ..model.anyres import image_tokens, uses_anyres
 from ..model.load import Base
 from ..model.templates import split_space
 from ..model.visual import pools, tokens_per_frame
-from .packing import (
-    Branch,
-    Packed,
-    attention_mask,
-    multi_turn,
-    one_per_sample,
-    pad_rows,
-    shared_prefix,
-)
+from .packing import Branch, Packed, attention_mask, multi_turn, one_per_sample, pad_rows, shared_prefix
 
 KINDS = ("image", "video", "text")
 PACKINGS = ("shared_prefix", "multi_turn", "one_per_sample")
@@ -66,9 +57,7 @@ class Encoded:
     size: tuple[int, int] | None = None
 
 
-def visual_ids(
-    base: Base, kind: str, n_frames: int, size: tuple[int, int] | None = None
-) -> list[int]:
+def visual_ids(base: Base, kind: str, n_frames: int, size: tuple[int, int] | None = None) -> list[int]:
     """The placeholder ids that visual tokens replace: one frame after the other, nothing between
     them. `size`: (height, width) of the frames, which decides how many tokens AnyRes makes.
     """
@@ -96,8 +85,8 @@ def named(base: Base, visual: list[int], names: Sequence[int]) -> list[int]:
     if not base.template.frame or not names:
         return visual
     size = len(visual) // len(names)
-    parts = [base.ids(base.template.frame.format(t)) + visual[i * size : (i + 1) * size] for i, t in enumerate(names)]
-    return [token for part in parts for token in part]
+    cut = [visual[i : i + size] for i in range(0, len(visual), size)]
+    return [token for t, part in zip(names, cut) for token in base.ids(base.template.frame.format(t)) + part]
 
 
 def prefix_ids(
@@ -110,18 +99,11 @@ def prefix_ids(
     if visual:
         ids = base.ids(template.start) + visual + base.ids(template.gap)
         return ids + base.ids(context + template.gap, template.gap) if context else ids
-    return base.ids(
-        template.start + context + template.gap if context else template.opening(shared=False)[0]
-    )
+    return base.ids(template.start + context + template.gap if context else template.opening(shared=False)[0])
 
 
 def prompt_ids(
-    base: Base,
-    kind: str,
-    n_frames: int,
-    question: str,
-    context: str = "",
-    size: tuple[int, int] | None = None,
+    base: Base, kind: str, n_frames: int, question: str, context: str = "", size: tuple[int, int] | None = None
 ) -> list[int]:
     """The ids before an answer, exactly as training saw them: what `generate` starts from."""
     before, lead = base.template.opening(shared=n_frames > 0 or bool(context))
@@ -162,16 +144,12 @@ def encode(base: Base, sample: Sample, packing: str = PACKINGS[0]) -> Encoded:
     frames, n_frames, pixels, size = sample.frames, 0, None, None
     if frames is not None and len(frames):
         n_frames, (pixels, size) = len(frames), base.views(frames, sample.kind)
-    return Encoded(
-        prefix_ids(base, sample.kind, n_frames, sample.context, size, sample.names),
-        encode_branches(base, sample.turns, n_frames > 0 or bool(sample.context), packing),
-        pixels,
-        sample.kind,
-        size,
-    )
+    prefix = prefix_ids(base, sample.kind, n_frames, sample.context, size, sample.names)
+    branches = encode_branches(base, sample.turns, n_frames > 0 or bool(sample.context), packing)
+    return Encoded(prefix, branches, pixels, sample.kind, size)
 
 
-def pack(sample: Encoded, packing: str = "shared_prefix") -> list[Packed]:
+def pack(sample: Encoded, packing: str = PACKINGS[0]) -> list[Packed]:
     """Pack one sample into rows: one row, or one per question for `one_per_sample`."""
     if packing == "shared_prefix":
         return [shared_prefix(sample.prefix, sample.branches)]
@@ -183,9 +161,7 @@ def pack(sample: Encoded, packing: str = "shared_prefix") -> list[Packed]:
     raise PreflightError(f"there is no packing {packing!r}", cure=cure)
 
 
-def batch_of(
-    samples: Sequence[Encoded], pad_id: int, packing: str = "shared_prefix"
-) -> dict[str, torch.Tensor]:
+def batch_of(samples: Sequence[Encoded], pad_id: int, packing: str = PACKINGS[0]) -> dict[str, torch.Tensor]:
     """Join encoded samples to a batch of B rows of S tokens.
 
     Returns `input_ids`, `labels`, `position_ids`, `segments` [B, S], `attention_mask` float [B, 1,
@@ -211,15 +187,12 @@ def batch_of(
 
 
 def views_of(sample: Encoded) -> list[tuple[int, int, int]]:
-    """Views, height and width of each image of a sample; 1, 0, 0 for one that AnyRes did not cut.
-    """
+    """Views, height and width of each image of a sample; 1, 0, 0 for one that AnyRes did not cut."""
     count = len(sample.pixels)
     return [(1, 0, 0)] * count if sample.size is None else [(count, *sample.size)]
 
 
-def collate(
-    base: Base, samples: Sequence[Sample], packing: str = "shared_prefix"
-) -> dict[str, torch.Tensor]:
+def collate(base: Base, samples: Sequence[Sample], packing: str = PACKINGS[0]) -> dict[str, torch.Tensor]:
     """Encode samples and join them to a batch; see `batch_of`."""
     encoded = [encode(base, sample, packing) for sample in samples]
     return batch_of(encoded, base.tokenizer.pad_token_id, packing)

@@ -27,9 +27,7 @@ class EncodedSamples(Dataset):
     it to None to begin again. The index `BLANK` gives a short text without any label.
     """
 
-    def __init__(
-        self, base: Base, samples: Sequence[Sample], packing: str, unmarked: bool = False
-    ) -> None:
+    def __init__(self, base: Base, samples: Sequence[Sample], packing: str, unmarked: bool = False) -> None:
         self.base, self.samples, self.packing, self.unmarked = base, samples, packing, unmarked
         self.markless: set[int] = set()
         self.first: int | None = None
@@ -45,9 +43,7 @@ class EncodedSamples(Dataset):
         self.first = index if self.first is None else self.first
         if index == BLANK:
             return self.blank
-        if index not in self.kept:
-            return self.encode(index)
-        return self.kept[index]
+        return self.kept[index] if index in self.kept else self.encode(index)
 
     def encode(self, index: int) -> Encoded:
         sample = self.samples[index]

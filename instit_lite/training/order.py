@@ -1,9 +1,8 @@
 """In which order samples are used. In: their number, a seed, how a batch is dealt. Out: indices, pass
 by pass.
 
-Each pass takes every sample once, in an order that depends on the seed and the number of the pass
-alone: at any step, after any kill and with any number of processes, the next sample is known
-beforehand.
+Each pass takes every sample once, in an order that depends on the seed and the number of the pass alone: at
+any step, after any kill and with any number of processes, the next sample is known beforehand.
 """
 
 from __future__ import annotations

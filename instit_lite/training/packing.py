@@ -1,5 +1,4 @@
-"""Shared-prefix packing: all questions about one visual input in one sequence. In: token ids. Out:
-tensors.
+"""Shared-prefix packing: all questions about one visual input in one sequence. In: token ids. Out: tensors.
 
 A visual input costs hundreds of tokens, a question a dozen. Packing writes the visual prefix once
 and hangs every question on it as a branch. Three things make the result equal, in loss and in
@@ -29,9 +28,7 @@ PREFIX = 0  # the segment that everyone sees; branches are 1, 2, ...
 
 @dataclass(frozen=True)
 class Branch:
-    """A question and its answer as token ids; `ids[answer_start:]` is the answer with its end
-    token.
-    """
+    """A question and its answer as token ids; `ids[answer_start:]` is the answer with its end token."""
 
     ids: tuple[int, ...]
     answer_start: int
@@ -74,8 +71,7 @@ def shared_prefix(prefix: Sequence[int], branches: Sequence[Branch]) -> Packed:
 
 
 def multi_turn(prefix: Sequence[int], branches: Sequence[Branch]) -> Packed:
-    """Write the branches as turns of one conversation: plain causal attention, positions run on.
-    """
+    """Write the branches as turns of one conversation: plain causal attention, positions run on."""
     ids, labels = list(prefix), [IGNORE] * len(prefix)
     for branch in branches:
         ids += branch.ids
@@ -94,8 +90,7 @@ def packed(ids: list[int], labels: list[int], positions: list[int], segments: li
 
 
 def visible(segments: torch.Tensor) -> torch.Tensor:
-    """Say who sees whom: bool [..., S, S], true where the query (row) may attend to the key
-    (column).
+    """Say who sees whom: bool [..., S, S], true where the query (row) may attend to the key (column).
 
     A token sees itself, and every earlier token of the prefix or of its own branch. Padding sees
     itself only, so that no row of the mask is empty.

@@ -12,6 +12,7 @@ from ..errors import PreflightError
 from ..model.cards import CARDS, Card
 from ..model.context import PAPER_CONTEXT, check_frames
 from ..model.flops import step_flops
+from ..model.freeze import papers_frozen
 from ..model.memory import LAYER, LOGITS, Counted, Work, count, memory_lines, peak_of
 from ..model.qlora import QLora, attach_qlora
 from ..model.shapes import meta_model
@@ -28,8 +29,8 @@ GIB, CLIPS = 2**30, 21_418  # the paper's videos
 class Request:
     """What is to be trained.
 
-    The paper's: `frames` (at most 32), `context` ("6K"), `qas` (15.6 a video), `frozen_layers` (None: half, its 12 of
-    24), `pool`. Ours: `rank`, `batch` (clips per optimiser step), `at_once` (of these; None: as many as
+    The paper's: `frames` (at most 32), `context` ("6K"), `qas` (15.6 a video), `frozen_layers` (None: its
+    12), `pool`. Ours: `rank`, `batch` (clips per optimiser step), `at_once` (of these; None: as many as
     fit; `instit-lite train` takes one), `packing` (the paper's is multi_turn). Assumed: `qa_tokens`, of a
     question with its answer, and `answer_tokens` of them.
     """
@@ -69,6 +70,12 @@ class Plan:
     @property
     def peak(self) -> int:
         return peak_of(self.lines)
+
+    @property
+    def depth(self) -> str:
+        """What is checkpointed, in words."""
+        light = f"1 layer in {self.every} checkpointed" if self.every else "no checkpointing"
+        return light + (", in host memory" if self.offload else "")
 
 
 def work_of(sample: Encoded, packing: str, views: int = 0) -> Work:
@@ -145,14 +152,6 @@ def changes(before: Request, after: Request) -> str:
     return ", ".join(f"{name}={value}" for name, value in pairs if value != getattr(before, name))
 
 
-def depth_of(plan: Plan) -> str:
-    """Say what is checkpointed, and how to have it so."""
-    if not plan.every:
-        return "no checkpointing"
-    call = f"activation_checkpointing_enable(every_n_layers={plan.every}, offload={plan.offload})"
-    return f"{call} before run_sft; `instit-lite train` does so itself"
-
-
 def like(card: Card) -> list[str]:
     """The names of the known cards whose memory comes nearest to a card's."""
     apart = {name: abs(known.gib - card.gib) for name, known in CARDS.items()}
@@ -170,7 +169,9 @@ def plan_text(request: Request, card: Card, mfu: float = 0.4, clips: int = CLIPS
     fits, clip = plan.peak <= card.usable, clip_work(counted, request)
     flops, dtype = sum(step_flops(counted, plan.work, plan.every).values()) / plan.clips, str(card.dtype)
     layers, start = counted.config.vision_config.num_hidden_layers, START[counted.config.text_config.model_type]
-    frozen = layers // 2 if request.frozen_layers is None else min(layers, request.frozen_layers)
+    frozen = papers_frozen(layers) if request.frozen_layers is None else min(layers, request.frozen_layers)
+    call = f"activation_checkpointing_enable(every_n_layers={plan.every}, offload={plan.offload})"
+    how = f"{call} before run_sft; `instit-lite train` does so itself"
     out = [
         f"{request.model}, {request.frames} frames, {card.name} ({card.gib:g} GiB, capability "
         f"{'.'.join(map(str, card.capability))}): {'yes' if fits else 'NO'}, {plan.peak / GIB:.2f} GiB at the peak, "
@@ -178,7 +179,7 @@ def plan_text(request: Request, card: Card, mfu: float = 0.4, clips: int = CLIPS
         f'load    load_base(..., dtype={dtype}, context={request.context}, pool="{request.pool}")',
         f"train   rank {request.rank}, first {frozen} of {layers} encoder layers frozen ({counted.later} train), "
         f"{request.packing}, batch={request.batch}, accumulate={request.batch // plan.clips}: {plan.clips} at a time",
-        "layers  " + depth_of(plan),
+        f"layers  {how if plan.every else plan.depth}",
         f"tokens  {start} + {request.frames} x {counted.pooled} before {request.qas} x "
         f"{request.qa_tokens} of questions and answers (assumed): {clip.rows} row(s) of {clip.length:,} a clip, "
         f"{clip.answers:,} supervised",

@@ -21,13 +21,12 @@ from ..model.context import overflow_cure
 from ..model.nf4 import count_linears
 from ..model.qlora import frozen_layers
 from ..model.visual import encode_frames, inner_model, pools, tokens_per_frame
-from .collator import Encoded, Sample, batch_of
+from .collator import PACKINGS, Encoded, Sample, batch_of
 from .packing import IGNORE
 
 
 def check_sample(sample: Sample, name: str = "sample") -> None:
-    """Refuse a sample without frames where it should have some, or without anything to learn from.
-    """
+    """Refuse a sample without frames where it should have some, or without anything to learn from."""
     if sample.kind != "text" and (sample.frames is None or not len(sample.frames)):
         reason = f"{name} is of kind {sample.kind!r} but has no frames"
         raise PreflightError(reason, cure="give frames, or kind 'text'")
@@ -67,9 +66,7 @@ def no_marks(who: str, path: str | Path | None = None) -> PreflightError:
     return PreflightError(reason, path=path, cure=cure)
 
 
-def check_context(
-    model: nn.Module, sample: Encoded, packing: str = "shared_prefix", name: str = "sample"
-) -> None:
+def check_context(model: nn.Module, sample: Encoded, packing: str = PACKINGS[0], name: str = "sample") -> None:
     """Refuse a sample that needs more positions than the language model has; cutting it would cut
     its answers.
     """
@@ -78,11 +75,9 @@ def check_context(
     room = model.config.text_config.max_position_embeddings
     if needed > room:
         n_frames = len(sample.pixels) if sample.kind == "video" else 0
-        raise PreflightError(
-            f"{name} needs {needed} positions ({len(sample.prefix)} before its questions), "
-            f"the model has {room}",
-            cure=overflow_cure(model, needed, n_frames),
-        )
+        before = f"{len(sample.prefix)} before its questions"
+        reason = f"{name} needs {needed} positions ({before}), the model has {room}"
+        raise PreflightError(reason, cure=overflow_cure(model, needed, n_frames))
 
 
 def check_batch(model: nn.Module, batch: dict, blanks: int = 0) -> None:
@@ -115,16 +110,13 @@ def check_batch(model: nn.Module, batch: dict, blanks: int = 0) -> None:
             features = sum(sizes) if fitting else -1
         tokens = int((ids == placeholder).sum())
         if tokens != features:
-            raise PreflightError(
-                f"{tokens} {kind} placeholders for {features} visual tokens",
-                cure="build prompts with `prefix_ids` and never cut them",
-            )
+            reason = f"{tokens} {kind} placeholders for {features} visual tokens"
+            raise PreflightError(reason, cure="build prompts with `prefix_ids` and never cut them")
     check_mask(model, batch["attention_mask"])
 
 
 def check_mask(model: nn.Module, mask: torch.Tensor) -> None:
-    """Refuse a bool 4-D mask with eager attention, which adds it as 0 and 1 and so blocks nothing.
-    """
+    """Refuse a bool 4-D mask with eager attention, which adds it as 0 and 1 and so blocks nothing."""
     attention = model.config.text_config._attn_implementation
     if mask.dtype == torch.bool and attention == "eager":
         cure = "use `attention_mask(segments)`"
@@ -170,18 +162,13 @@ def check_frozen(model: nn.Module, frozen: int) -> None:
         hook.remove()
     output = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
     if output.requires_grad:
-        raise PreflightError(
-            "frozen encoder layers are in the backward pass: "
-            "a hook makes their input require gradients",
-            cure="call `remove_input_grad_hooks` after anything that enables checkpointing",
-        )
+        reason = "frozen encoder layers are in the backward pass: a hook makes their input require gradients"
+        cure = "call `remove_input_grad_hooks` after anything that enables checkpointing"
+        raise PreflightError(reason, cure=cure)
 
 
 def preflight(
-    model: nn.Module,
-    samples: Iterable[Encoded],
-    packing: str = "shared_prefix",
-    frozen: int | None = None,
+    model: nn.Module, samples: Iterable[Encoded], packing: str = PACKINGS[0], frozen: int | None = None
 ) -> None:
     """Check the model, and the given samples one by one and as batches."""
     check_model(model, frozen)

@@ -38,10 +38,10 @@ WHAT = {
 }
 
 
-def new_base(seed: int, size: str = "small") -> Base:
+def new_base(seed: int) -> Base:
     """The micro base with random weights."""
     tokenizer = micro_tokenizer()
-    model = new_micro(tokenizer, seed, size)
+    model = new_micro(tokenizer, seed)
     return Base(model, tokenizer, TEMPLATES["micro"], IMAGE_SIDE, "micro", MICRO_FOLDER)
 
 

@@ -1,10 +1,9 @@
 """Progress of a run, for people and for plots. In: the Trainer's logs. Out: `losses.jsonl` and a
 line now and then.
 
-One JSON object a step: step, loss (mean per answer token), lr, seconds (of training so far,
-earlier runs included), tokens_per_second (of all processes, padding left out), memory_mb (MiB of
-this process: on a GPU the most that tensors have taken during the run, without one what the whole
-process holds).
+One JSON object a step: step, loss (mean per answer token), lr, seconds (of training so far, earlier runs
+included), tokens_per_second (of all processes, padding left out), memory_mb (MiB of this process: on a GPU
+the most that tensors have taken during the run, without one what the whole process holds).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ..marks.reader import read_image
 from ..model.load import Base, load_base
 from ..profiles import Profile
 from .collator import Sample
+from .fit import real_options
 from .processes import processes
 from .sft import SftResult, run_sft
 
@@ -118,4 +119,5 @@ def train_on_dataset(
     steps = steps or profile.sft_steps
     n = steps * profile.sft_batch
     samples = samples_of(base, dataset.dialogues, dataset.general, dataset.folder, n, seed)
-    return run_sft(base, samples, profile, out, tensorboard=tensorboard, say=say, seed=seed, steps=steps)
+    own = real_options(base, profile, say) | {"tensorboard": tensorboard}
+    return run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps, **own)

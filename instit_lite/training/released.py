@@ -15,7 +15,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from ..dataset.dialogues import Dialogue, dialogues_of, table7_line, turns_of
@@ -25,19 +24,16 @@ from ..dataset.quarantine import Quarantine
 from ..dataset.released import FILES, HUB_ID, Released
 from ..dataset.statistics import format_table
 from ..errors import PreflightError, RecordError, UnreadableInput
-from ..model.cards import card_of
+from ..model.context import overflow_cure
 from ..model.load import Base, load_base
 from ..profiles import Profile, build_dir
 from .collator import Sample
-from .fit import fit_to_card, longest_request
+from .fit import ROOM, real_options
 from .lengths import Length, context_of, length_of, length_table
 from .preflight import marks_in, no_marks
 from .processes import processes
 from .recipe import VIDEO, DialogueSamples, Part, parts_of
 from .sft import SftResult, run_sft
-
-ROOM = 1024  # text tokens of one sample (ours): more are spread over several
-REAL = {"lr": 2e-4, "projector_lr": 2e-5, "tower_lr": 2e-6, "warmup": 0.03}  # LLaVA's LoRA script; the paper gives none
 
 
 @dataclass(frozen=True)
@@ -90,13 +86,14 @@ class Survey:
             self.lengths.append(length)
             if length.positions > context:
                 reason = f"needs {length.positions:,} positions, the model has {context:,}"
-                self.quarantine.add(dialogue["id"], RecordError(reason, cure="give a longer --context"))
+                pooled = n_frames if dialogue["kind"] in VIDEO else 0
+                cure = overflow_cure(self.base.model, length.positions, pooled)
+                self.quarantine.add(dialogue["id"], RecordError(reason, cure=cure))
                 continue
             if length.text <= ROOM:  # as most are: no need to count again
                 yield dialogue["kind"], tuple(dialogue["image"]), turns_of(dialogue)
             else:
                 yield from parts_of(self.base, [dialogue], ROOM)
-
 
     def has_marks(self, dialogue: Dialogue) -> bool:
         """Whether a dialogue can train with its pictures; a general one that lacks marks is quarantined.
@@ -183,34 +180,23 @@ def samples_of_released(
 
 def train_on_released(
     profile: Profile, source: Source, out: str | Path, *, seed: int = 0, steps: int | None = None,
-    context: int | None = None, report_only: bool = False, tensorboard: bool = False,
-    say: Callable[[str], None] = print,
+    report_only: bool = False, tensorboard: bool = False, say: Callable[[str], None] = print, **options: Any,
 ) -> SftResult | None:  # fmt: skip
     """Continuous SFT on the published data, resumable as any run; `report_only` stops before the training.
 
-    `context`: see `load_base`; 32 frames of 144 tokens exceed Vicuna's own 4,096 positions.
+    `options` go to `load_base`: `context`, because 32 frames of 144 tokens exceed Vicuna's own 4,096 positions; `pool`,
+    because 32 of 196 exceed the paper's 6,144; `fit`.
     """
-    steps, real, team = steps or profile.sft_steps, profile.model != "micro", processes()
-    say, place = team.only_main(say), {"device_map": "meta"} if report_only and real else team.place
-    base = load_base(profile.model, context=context, **place)
+    steps, team = steps or profile.sft_steps, processes()
+    weightless = report_only and profile.model != "micro"
+    say, place = team.only_main(say), {"device_map": "meta"} if weightless else team.place
+    base = load_base(profile.model, **options, **place)
     name = "quarantine.jsonl" if team.main else f"quarantine-{team.index}.jsonl"  # each meets other pictures
     quarantine = Quarantine(Path(out) / name)
     samples = samples_of_released(base, profile, source, steps * profile.sft_batch, seed, quarantine, say)
     if report_only:
         return None
-    own = real_options(base, profile, say) if real else {}
-    own |= {"unmarked": source.unmarked, "tensorboard": tensorboard}
+    own = real_options(base, profile, say) | {"unmarked": source.unmarked, "tensorboard": tensorboard}
     done = run_sft(base, samples, profile, out, say=say, seed=seed, steps=steps, **own)
     say(str(quarantine))
     return done
-
-
-def real_options(base: Base, profile: Profile, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Options of `run_sft` for a real base; layers are checkpointed as far as a GPU needs it.
-
-    One sample at a time: with 32 frames more would not fit a small card.
-    """
-    if torch.cuda.is_available():
-        request = longest_request(base, profile.n_frames, ROOM, profile.lora_rank)
-        fit_to_card(base, request, card_of("own"), say)
-    return REAL | {"accumulate": profile.sft_batch, "in_place": True}

@@ -1,5 +1,4 @@
-"""Resuming after a kill. In: a run's folder. Out: its newest whole checkpoint, its log cut back to
-there.
+"""Resuming after a kill. In: a run's folder. Out: its newest whole checkpoint, its log cut back to there.
 
 The HF `Trainer` writes a checkpoint straight into its final folder and takes the newest folder for
 the last checkpoint, whole or not. Here a checkpoint is written beside its place, sealed and moved
@@ -66,9 +65,7 @@ def damage(checkpoint: Path) -> str:
 
 
 def newest_whole_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]:
-    """Find the newest checkpoint that can be resumed from; also return a note for each newer,
-    damaged one.
-    """
+    """Find the newest checkpoint that can be resumed from; also return a note for each newer, damaged one."""
     notes = []
     for checkpoint in checkpoints(folder):
         reason = damage(checkpoint)
@@ -79,17 +76,14 @@ def newest_whole_checkpoint(folder: str | Path) -> tuple[Path | None, list[str]]
 
 
 def remove_checkpoints(folder: str | Path) -> None:
-    """Delete a run's checkpoints: whole ones, damaged ones, and what a kill left of one being
-    written.
-    """
+    """Delete a run's checkpoints: whole ones, damaged ones, and what a kill left of one being written."""
     torn = [*Path(folder).glob(".*.part"), *Path(folder).glob(".*.old")]
     for checkpoint in checkpoints(folder) + torn:
         shutil.rmtree(checkpoint)
 
 
 def read_log(path: Path) -> list[dict]:
-    """Read a run's log of losses, one object a step; a last line cut short by a kill is left out.
-    """
+    """Read a run's log of losses, one object a step; a last line cut short by a kill is left out."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = []
     for line in lines:

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 
 from ..dataset.mixing import PAPER_SHARE, largest_mix
-from ..errors import InstitError
 from ..model.anyres import image_tokens
 from ..model.cards import CARDS
 from ..model.flops import step_flops
 from ..model.memory import Counted, Work
 from ..model.shapes import QWEN, VICUNA, meta_model
-from ..profiles import atomic_write_text, get_profile, repo_root
+from ..profiles import atomic_write_text, get_profile, repo_root, with_block
 from .plan import GIB, START, Plan, Request, choose, count_request, plan_text
 
 PAGE = repo_root() / "docs" / "at-scale.md"
@@ -227,13 +225,8 @@ def plan_shown() -> str:
 
 
 def with_tables(text: str, new: str) -> str:
-    """The page with other tables; raises `InstitError` where its comments are missing."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        reason = "the comments around the tables are missing"
-        raise InstitError(reason, path=PAGE, cure=f"add {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n\n{new}\n\n{END}{tail}"
+    """The page with other tables; see `with_block`."""
+    return with_block(text, BEGIN, END, f"\n{new}\n", PAGE)
 
 
 def main(arguments: list[str] | None = None) -> int:

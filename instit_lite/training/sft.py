@@ -1,8 +1,7 @@
-"""Continuous SFT, start to end. In: a base, samples, settings. Out: an adapter folder and a log of
-losses.
+"""Continuous SFT, start to end. In: a base, samples, settings. Out: an adapter folder and a log of losses.
 
 The paper's recipe (section 4) in small: AdamW, cosine schedule, image and video jointly, first
-half of the encoder frozen. What it leaves open (learning rates, warm-up, batch) are settings here,
+layers of the encoder frozen. What it leaves open (learning rates, warm-up, batch) are settings here,
 not claims about the paper.
 """
 
@@ -66,35 +65,24 @@ class SftResult:
 
 
 def run_sft(
-    base: Base,
-    samples: Sequence[Sample],
-    settings: SftSettings | Profile | None,
-    out_dir: str | Path,
-    *,
-    resume: bool = True,
-    in_place: bool = False,
-    unmarked: bool = False,
-    tensorboard: bool = False,
-    say: Callable[[str], None] = print,
-    callbacks: Sequence[TrainerCallback] = (),
-    **changes,
-) -> SftResult:
-    """Train an adapter on `samples` and save it as `out_dir/adapter`; log each step in
-    `out_dir/losses.jsonl`.
+    base: Base, samples: Sequence[Sample], settings: SftSettings | Profile | None, out_dir: str | Path, *,
+    resume: bool = True, in_place: bool = False, unmarked: bool = False, tensorboard: bool = False,
+    say: Callable[[str], None] = print, callbacks: Sequence[TrainerCallback] = (), **changes,
+) -> SftResult:  # fmt: skip
+    """Train an adapter on `samples` and save it as `out_dir/adapter`; log each step in `out_dir/losses.jsonl`.
 
-    With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is
-    loaded; a folder that holds a run with other settings, samples or base (or the same base,
-    loaded with other options) is started afresh. `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy of
-    a large model. `unmarked` allows a control whose samples speak of marks that their frames do
-    not carry; `tensorboard` writes `out_dir/tensorboard` beside the log. Started several times by a
-    launcher, with the same arguments, it trains what one process would. Raises `PreflightError`
-    before anything is trained wrongly, `ModelError` for a resume that is not the run it was.
+    With `resume`, a killed run goes on from its newest whole checkpoint and a finished one is loaded; a folder
+    that holds a run with other settings, samples or base (or the same base, loaded with other options) is
+    started afresh. `changes` override single settings. `base` stays as it is, unless `in_place` saves the copy
+    of a large model. `unmarked` allows a control whose samples speak of marks that their frames do not carry;
+    `tensorboard` writes `out_dir/tensorboard` beside the log. Started several times by a launcher, with the same
+    arguments, it trains what one process would. Raises `PreflightError` before anything is trained wrongly,
+    `ModelError` for a resume that is not the run it was.
     """
     settings, out, team = settings_of(settings, changes), Path(out_dir), processes()
     if not len(samples):
         raise PreflightError("there are no samples", path=out, cure="build the dataset first")
-    (at_once, _), say = share(settings.batch, settings.accumulate, team.count), team.only_main(say)
-    board = Board(out) if tensorboard else None
+    say, board = team.only_main(say), Board(out) if tensorboard else None
     own = base if in_place else replace(base, model=copy.deepcopy(base.model))
     identity = run_identity(own.model, samples, settings) | {"options": own.options}
     state = state_of(out, identity, resume)
@@ -107,7 +95,7 @@ def run_sft(
     model = attach_qlora(own.model, parts)
     say(parts_table(trainable_parts(model)))
     data = EncodedSamples(own, samples, settings.packing, unmarked)
-    plan = checked(model, data, settings, at_once)
+    plan = checked(model, data, settings, team)
     say(summary(plan))
     begin(out, identity, state, team)
     with fp32_masters(model):
@@ -123,12 +111,13 @@ def run_sft(
     return result_of(replace(own, model=model.eval()), out)
 
 
-def checked(model: PeftModel, data: EncodedSamples, settings: SftSettings, at_once: int) -> Plan:
-    """Refuse what would train wrongly; plan the memory of `at_once` samples at a time."""
+def checked(model: PeftModel, data: EncodedSamples, settings: SftSettings, team: Processes) -> Plan:
+    """Refuse what would train wrongly; plan the memory of the samples that a process takes at a time."""
+    at_once, _ = share(settings.batch, settings.accumulate, team.count)
     works: list[Work] = []
     probes = noted((data[i] for i in spread(len(data))), settings.packing, works)
     preflight(model, probes, settings.packing, settings.frozen_layers)
-    return plan_run(model, works, replace(settings, batch=at_once, accumulate=1))
+    return plan_run(model, works, at_once)
 
 
 def state_of(out: Path, identity: dict, resume: bool) -> str:
@@ -165,16 +154,9 @@ def clear(out: Path, identity: dict) -> None:
 
 
 def train(
-    model: PeftModel,
-    data: EncodedSamples,
-    settings: SftSettings,
-    out: Path,
-    card: dict,
-    team: Processes,
-    board: Board | None,
-    say: Callable[[str], None],
-    callbacks: Sequence[TrainerCallback],
-) -> None:
+    model: PeftModel, data: EncodedSamples, settings: SftSettings, out: Path, card: dict, team: Processes,
+    board: Board | None, say: Callable[[str], None], callbacks: Sequence[TrainerCallback],
+) -> None:  # fmt: skip
     """Run the Trainer from the newest whole checkpoint, or from the start."""
     at_once, _ = share(settings.batch, settings.accumulate, team.count)
     order = Order(len(data), settings.seed, settings.batch, at_once, team.count)
@@ -196,7 +178,10 @@ def train(
 def training_arguments(
     settings: SftSettings, out: Path, autocast: torch.dtype | None = None, team: Processes = Processes()
 ) -> TrainingArguments:
-    """The HF Trainer's view of the settings; `autocast`: see `precision.autocast_type`."""
+    """The HF Trainer's view of the settings; `autocast`: see `precision.autocast_type`.
+
+    AdamW and the cosine are the paper's; it prints neither moments nor decay nor clipping: those are ours.
+    """
     gpu = torch.cuda.is_available()
     at_once, times = share(settings.batch, settings.accumulate, team.count)
     return TrainingArguments(

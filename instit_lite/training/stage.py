@@ -22,8 +22,9 @@ from ..model.load import Base, load_base
 from ..model.nf4 import quantise
 from ..profiles import Profile, build_dir, get_profile
 from .collator import Sample
+from .fit import real_options
 from .recipe import samples_of
-from .released import Source, real_options, samples_of_released
+from .released import Source, samples_of_released
 
 ALL_GRADIENTS = (
     "This lesson needs the gradients of all weights in fp32: the micro base and a few samples of the micro "

@@ -19,17 +19,18 @@ from torch import nn
 from ..model.micro import IMAGE_SIDE, PATCH
 from ..model.pixels import frames_to_pixels
 from ..model.visual import inner_model
-from ..scenes.facts import FrameFacts, frame_facts
+from ..scenes.facts import FrameFacts, InstanceFacts, frame_facts
 from ..scenes.general import PrintedNumber, print_numbers
 from ..scenes.render import render
 from ..scenes.sample import sample_scene
 from ..scenes.world import COLOURS, SHAPES, SIZES, Knobs
 from .loop import train_loop
+from .packing import IGNORE
 
 GRID = IMAGE_SIDE // PATCH
+X, Y = (a.ravel() for a in np.meshgrid(*2 * [(np.arange(GRID) + 0.5) / GRID]))  # centres of the patches
 BINS = 8
 HEADS = {"colour": len(COLOURS) + 1, "shape": len(SHAPES) + 1, "size": len(SIZES) + 1, "digit": 10, "x": BINS, "y": BINS}
-IGNORE = -100
 
 
 class PatchProbe(nn.Module):
@@ -63,25 +64,32 @@ def draw_picture(
     return picture, facts, printed
 
 
-def patch_targets(facts: FrameFacts, printed: list[PrintedNumber]) -> dict[str, np.ndarray]:
-    """Labels per patch, each int64 [g * g]; 0 means nothing, `IGNORE` asks nothing.
+def on_thing(facts: InstanceFacts) -> np.ndarray:
+    """Patches that belong to a thing, bool [g * g]: their centres lie within 0.75 of its radius.
 
-    Tight on purpose: a patch belongs to a thing only where its centre lies within 0.75 of the radius, to a digit
-    only within half a patch. Loose targets keep digits at chance.
+    Tight on purpose, as for numbers: loose targets keep digits at chance.
     """
-    centre = (np.arange(GRID) + 0.5) / GRID
-    x, y = (a.ravel() for a in np.meshgrid(centre, centre))
+    return np.hypot(X - facts.x, Y - facts.y) < 0.75 * facts.radius
+
+
+def on_number(printed: PrintedNumber) -> np.ndarray:
+    """Patches that belong to a printed number, bool [g * g]: their centres lie within half a patch of its own."""
+    return np.maximum(np.abs(X - printed.x), np.abs(Y - printed.y)) <= 0.5 / GRID
+
+
+def patch_targets(facts: FrameFacts, printed: list[PrintedNumber]) -> dict[str, np.ndarray]:
+    """Labels per patch, each int64 [g * g]; 0 means nothing, `IGNORE` asks nothing."""
     labels = {name: np.zeros(GRID * GRID, np.int64) for name in HEADS}
     labels["x"] += IGNORE
     labels["y"] += IGNORE
     for f in facts.instances:
-        on = np.hypot(x - f.x, y - f.y) < 0.75 * f.radius
+        on = on_thing(f)
         labels["colour"][on] = list(COLOURS).index(f.colour) + 1
         labels["shape"][on] = SHAPES.index(f.shape) + 1
         labels["size"][on] = list(SIZES).index(f.size) + 1
         labels["x"][on], labels["y"][on] = (int(np.clip(v * BINS, 0, BINS - 1)) for v in (f.x, f.y))
     for p in printed:
-        labels["digit"][np.maximum(np.abs(x - p.x), np.abs(y - p.y)) <= 0.5 / GRID] = p.value
+        labels["digit"][on_number(p)] = p.value
     return labels
 
 

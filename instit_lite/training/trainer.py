@@ -58,8 +58,10 @@ def answer_states(model: nn.Module, batch: dict) -> tuple[torch.Tensor, torch.Te
 
 
 def summed_loss(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum of the cross-entropies of N positions; the logits of all other positions are never
-    computed.
+    """Sum of the cross-entropies of N positions; the logits of all other positions are never computed.
+
+    Chunked in fp32, and where that pays: N not below the width, more words than that. In 16 bits torch rounds
+    the loss itself; and a clip's answers are too few for a 7B model's width: every chunk reads the whole head.
     """
     if states.dtype == torch.float32 and hasattr(F, "linear_cross_entropy"):
         chunked = len(states) >= states.shape[1] and len(weight) > states.shape[1]
@@ -68,9 +70,7 @@ def summed_loss(states: torch.Tensor, weight: torch.Tensor, targets: torch.Tenso
     return F.cross_entropy(F.linear(states, weight).float(), targets, reduction="sum")
 
 
-def packed_loss(
-    model: nn.Module, batch: dict, n_items: torch.Tensor | int | None = None
-) -> torch.Tensor:
+def packed_loss(model: nn.Module, batch: dict, n_items: torch.Tensor | int | None = None) -> torch.Tensor:
     """Mean cross-entropy per answer token.
 
     `n_items`: answer tokens of the whole optimiser step, where this batch is only a part of it
@@ -82,8 +82,7 @@ def packed_loss(
 
 
 class LossModule(nn.Module):
-    """The model with its loss as forward: what the `Trainer` calls, and what data parallelism may
-    wrap.
+    """The model with its loss as forward: what the `Trainer` calls, and what data parallelism may wrap.
 
     `tokens` counts the tokens seen, padding left out.
     """
@@ -103,9 +102,7 @@ class LossModule(nn.Module):
 
 
 def parameter_groups(model: nn.Module, rates: dict[str, float]) -> list[dict]:
-    """Group the trainable parameters as "lora", "projector" and "tower", each with its learning
-    rate.
-    """
+    """Group the trainable parameters as "lora", "projector" and "tower", each with its learning rate."""
     groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -117,24 +114,16 @@ def parameter_groups(model: nn.Module, rates: dict[str, float]) -> list[dict]:
 
 
 class SftTrainer(Trainer):
-    """HF `Trainer` for a `LossModule`: its checkpoints hold the adapter instead of the whole
-    model.
+    """HF `Trainer` for a `LossModule`: its checkpoints hold the adapter instead of the whole model.
 
-    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: what `save_adapter`
-    keeps of the base. `order`: of the samples; needed for checkpoints. `team`: the processes that
-    train together.
+    `rates`: learning rate of each of "lora", "projector" and "tower". `card`: what `save_adapter` keeps of
+    the base. `order`: of the samples; needed for checkpoints. `team`: the processes that train together.
     """
 
     def __init__(
-        self,
-        module: LossModule,
-        args: TrainingArguments,
-        rates: dict[str, float],
-        card: dict[str, Any],
-        order: Order | None = None,
-        team: Processes = Processes(),
-        **rest,
-    ) -> None:
+        self, module: LossModule, args: TrainingArguments, rates: dict[str, float], card: dict[str, Any],
+        order: Order | None = None, team: Processes = Processes(), **rest,
+    ) -> None:  # fmt: skip
         self.rates, self.card, self.order, self.team = rates, card, order, team
         args._n_gpu = min(1, args.n_gpu)  # several GPUs need `accelerate launch`: one process each
         super().__init__(module, args, **rest)
@@ -151,9 +140,7 @@ class SftTrainer(Trainer):
         return self.order or super()._get_train_sampler(train_dataset)
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
-        """Write a checkpoint beside its place, seal it and move it there: it appears whole or not at
-        all.
-        """
+        """Write a checkpoint beside its place, seal it and move it there: it appears whole or not at all."""
         folder, step = Path(self.args.output_dir), self.state.global_step
         if self.team.main:
             shutil.rmtree(folder / PART, ignore_errors=True)
@@ -174,7 +161,5 @@ class SftTrainer(Trainer):
             save_adapter(self.model.model, output_dir or self.args.output_dir, **self.card)
         self.team.wait()  # the others add files of their own to the folder that appears here
 
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: nn.Module | None = None
-    ) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_weights((model or self.model).model, resume_from_checkpoint)

@@ -108,7 +108,7 @@ def test_values_that_do_not_fit_a_type_are_refused(tmp_path):
 def test_a_missing_tower_of_a_known_name_names_the_cure(tmp_path):
     source = new_source(tmp_path, KINDS["clip"], without(CLIP_WEIGHTS, TOWER),
                         mm_vision_tower="openai/clip-vit-large-patch14-336")  # fmt: skip
-    assert "with --tower" in refused(source, "391 keys of the new layout have no source", tower=None)
+    assert "with --tower" in refused(source, "391 keys of the model have no source", tower=None)
 
 
 def test_a_tower_folder_that_does_not_fit_is_refused(tmp_path):

@@ -23,7 +23,6 @@ from instit_lite.training import plan as planning
 from instit_lite.training.collator import PACKINGS, Sample, batch_of, encode
 from instit_lite.training.forecast import Forecast, plan_run
 from instit_lite.training.plan import Request, choose, clip_work, count_request, joined, nearest, plan_text, work_of
-from instit_lite.training.settings import SftSettings
 from instit_lite.training.trainer import packed_loss
 
 GIB = 2**30
@@ -63,6 +62,7 @@ def test_true_shapes_agree_with_the_tables(name):
     assert sum(language) == pytest.approx(table["step"], rel=0.01)
     assert work["encoder, forward"] == pytest.approx(table["encoder forward"], rel=0.05)
     assert sum(step_flops(shape, WORST).values()) / 1e12 == pytest.approx(table["best"], rel=0.02)
+    assert true_shape(name, None).later == {VICUNA: 11, QWEN: 14}[name], "CLIP's last layer is not used"
     later = true_shape(name, 12)
     assert sum(step_flops(later, WORST).values()) / 1e12 == pytest.approx(table["later"], rel=0.02)
     dearer = memory_lines(later, WORST, width=2, every=1)
@@ -139,7 +139,7 @@ def test_activations_are_those_really_alive(width, attention, every):
         base.model.disable_input_require_grads()
     encoded = [encode(base, sample) for sample in samples(16)]
     batch = batch_of(encoded, 0)
-    plan = plan_run(model, [work_of(sample, "shared_prefix") for sample in encoded], SftSettings(batch=16))
+    plan = plan_run(model, [work_of(sample, "shared_prefix") for sample in encoded], 16)
     assert plan.every == every
     lines = memory_lines(count(model), plan.work, width=width, every=every, gpu=False)
     given = sum(tensor.nbytes for tensor in batch.values())
@@ -230,6 +230,7 @@ def test_a_card_without_a_name_is_led_to_one_like_it():
 
 
 def test_predicted_against_measured():
-    seen = Forecast(2 * GIB, "reserved by torch", 3 * GIB)
-    assert seen.ratio == 1.5 and "predicted 2.00 GiB, measured 3.00 GiB, 1.50 times that" in str(seen)
-    assert Forecast(GIB, "peak RSS").ratio is None and "not to be seen" in str(Forecast(GIB, "peak RSS"))
+    seen = Forecast(2 * GIB, "reserved by torch", True, 3 * GIB)
+    assert "predicted 2.00 GiB, measured 3.00 GiB, 1.50 times that (reserved by torch)" in str(seen)
+    assert "measured 3.00 GiB (peak RSS)" in str(replace(seen, what="peak RSS", alike=False)), "another thing"
+    assert "not to be seen" in str(replace(seen, measured=None))

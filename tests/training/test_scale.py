@@ -58,5 +58,5 @@ def test_prices_can_be_changed_and_wrong_ones_are_refused(capsys):
     assert "4.00" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         scale.main(["--price", "voodoo=1"])
-    with pytest.raises(InstitError, match="comments around the tables"):
+    with pytest.raises(InstitError, match="comments around what is written"):
         scale.with_tables("no tables", "")

@@ -28,9 +28,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "several-gpus.md"
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """The folder in which two processes made the runs, and what both said."""
+    """The folder in which two processes made the runs, and what both said.
+
+    The launcher is that of several GPUs; without a GPU its two processes compute on CPUs.
+    """
     folder = tmp_path_factory.mktemp("two")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu",
+               "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--main_process_port", "0",
                str(Path(__file__).parent / "several.py"), str(folder)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=ALONE)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -57,7 +57,7 @@ def test_a_run_foretells_its_memory_quickly_and_measures_it(new_base, mixed, ada
     model, took = adapted().model, []
     for _ in range(5):
         began = time.process_time()
-        plan_run(model, [Work(rows=1, length=50, answers=9, views=3)] * 16, SHORT)
+        plan_run(model, [Work(rows=1, length=50, answers=9, views=3)] * 16, 2)
         took.append(time.process_time() - began)
     assert min(took) < 0.05
 

@@ -149,3 +149,23 @@ def test_a_real_base_is_reported_on_without_its_weights_and_trained(folders, tmp
     report = said[:]
     done = train_on_released(profile, source, tmp_path / "out", steps=1, say=said.append)
     assert report[0].split("\n")[2:] == said[len(report)].split("\n")[2:] and len(done.losses) == 1
+
+
+def test_clips_that_do_not_fit_are_named_with_every_way_out_and_fit_when_pooled_so(tmp_path):
+    """32 SigLIP frames in a context of 6,144: 196 tokens each are left out, 169 are not."""
+    data = published.inst_it(tmp_path / "data", [published.clip(1, n_frames=32)])
+    profile, said = replace(SMOKE, model=str(make(tmp_path / "base", "llava_onevision")), n_frames=32), []
+    for pool, left_out in (("bilinear", 2), ("average", 0)):
+        train_on_released(profile, Source(data), tmp_path / pool, report_only=True, say=said.append, pool=pool)
+        lines = (tmp_path / pool / "quarantine.jsonl").read_text().splitlines()
+        assert len(lines) == left_out and f"quarantined: {left_out}" in said[-2]
+        for cure in (json.loads(line)["cure"] for line in lines):
+            assert all(way in cure for way in ("of 32 fit", 'pool="average"', "13 x 13", "context=7168"))
+
+
+def test_the_command_line_chooses_pooling_and_fit(folders, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr("instit_lite.training.released.train_on_released", lambda *_, **options: given.update(options))
+    command = ["train", "--data", str(folders[0]), "--pool", "average", "--fit", "crop", "--context", "512"]
+    assert cli.main(command) == 0
+    assert (given["pool"], given["fit"], given["context"]) == ("average", "crop", 512)
