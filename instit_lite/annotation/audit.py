@@ -137,7 +137,7 @@ def check_changes(
         return
     for i in ids_in(change):
         if i in everyone and i not in now and i not in before:
-            yield AuditFinding("not visible", t, i, "is said to change and has no mask")
+            yield AuditFinding("not visible", t, i, "is said to change and has no mask", f"the texts of <{t}>")
     for claim in texts.change_claims(change):
         yield from check_claim(claim, t, before.get(claim.mark_id), now.get(claim.mark_id))
     for i in sorted((before.keys() | now.keys()) - set(ids_in(change))):

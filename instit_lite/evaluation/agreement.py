@@ -1,7 +1,7 @@
-"""Do two reviewers agree? In: two files of decisions. Out: share of equal verdicts, Cohen's kappa with an interval.
+"""Do reviewers agree? In: their files of decisions. Out: how far they are, equal verdicts, Cohen's kappa, intervals.
 
-Kappa is the agreement beyond chance: (p - e) / (1 - e), where p is the share of equal verdicts and e what two
-reviewers would share who give each verdict as often as these do, but blindly (Cohen 1960).
+Kappa is agreement beyond chance, (p - e) / (1 - e): p is the share of equal verdicts, e what two reviewers would share
+who give each verdict as often as these do, but blindly (Cohen 1960).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from ..errors import InstitError
 from .statistics import Interval, clustered_interval
 
 NOTE = (
-    "Items that both decided. Verdicts are compared, not corrected words. 95 % intervals, errors clustered by clip: "
-    "one clip alone says next to nothing. A dash: both gave one and the same verdict throughout, and kappa is not defined."
+    "Of the items that both decided. Verdicts are compared, not corrected words; counts are first / second reviewer. 95 % "
+    "intervals, errors clustered by clip. A dash: both gave one and the same verdict throughout, and kappa is not defined."
 )
 
 
 def kappa(first: Sequence[str], second: Sequence[str], clips: Sequence[Hashable]) -> Interval | None:
     """Cohen's kappa of two verdicts [n] per item; `clips` [n] names the clip of each. None where it is not defined.
 
-    The interval is `clustered_interval` of kappa's influence values: without clusters its standard error is that of
-    Fleiss, Cohen and Everitt (1969).
+    The interval is `clustered_interval` of kappa's influence values; were every item a clip of its own, its standard
+    error would be that of Fleiss, Cohen and Everitt (1969), but for n - 1 in place of n.
     """
     if not len(first) == len(second) == len(clips) > 0:
         raise InstitError("two verdicts and a clip for each item are needed", cure="give items that both decided")
@@ -35,10 +35,21 @@ def kappa(first: Sequence[str], second: Sequence[str], clips: Sequence[Hashable]
     if chance > 1 - 1e-12:
         return None
     value = (equal.mean() - chance) / (1 - chance)
-    moves = (equal - equal.mean()) - (1 - value) * (q[x] + p[y] - 2 * chance)
+    moves = equal - equal.mean() - (1 - value) * (q[x] + p[y] - 2 * chance)
     values = value + moves / (1 - chance)
     found = clustered_interval(values, clips, limits=(min(-1.0, values.min()), max(1.0, values.max())))
     return Interval(*(float(np.clip(end, -1, 1)) for end in found))
+
+
+def standing_table(items: Sequence[Item], reviewers: Sequence[DecisionFile]) -> dict:
+    """How far each reviewer is; `stale` are decisions on a text that has changed or is not among the items."""
+    rows = []
+    for one in reviewers:
+        decided = [decision.verdict for item in items if (decision := one.of(item))]
+        counts = [decided.count(verdict) for verdict in VERDICTS]
+        rows.append([one.reviewer, len(decided), *counts, len(items) - len(decided), len(one.last) - len(decided), one.damaged])
+    columns = ["reviewer", "decided", *VERDICTS, "open", "stale", "damaged lines"]
+    return {"title": "Decisions", "columns": columns, "rows": rows, "note": "The last decision of an item counts."}
 
 
 def agreement_table(items: Sequence[Item], first: DecisionFile, second: DecisionFile) -> dict:
@@ -47,14 +58,12 @@ def agreement_table(items: Sequence[Item], first: DecisionFile, second: Decision
     rows = []
     for kind in ("all", *KINDS):
         chosen = [row for row in both if kind in ("all", row[0].kind)]
-        if not chosen:
-            continue
-        its, a, b = zip(*chosen)
-        clips = [item.clip for item in its]
-        share = clustered_interval([x == y for x, y in zip(a, b)], clips)
-        counts = [f"{side.count(verdict)}" for verdict in VERDICTS for side in (a, b)]
-        rows.append([kind, len(chosen), len(set(clips)), str(share), str(kappa(a, b, clips) or "–"),
-                     *(" / ".join(counts[i : i + 2]) for i in (0, 2, 4))])  # fmt: skip
+        if chosen:
+            found, a, b = zip(*chosen)
+            clips = [item.clip for item in found]
+            share = clustered_interval([x == y for x, y in zip(a, b)], clips)
+            counts = [f"{a.count(verdict)} / {b.count(verdict)}" for verdict in VERDICTS]
+            rows.append([kind, len(a), len(set(clips)), str(share), str(kappa(a, b, clips) or "–"), *counts])
     columns = ["kind", "items", "clips", "equal verdicts", "kappa", *VERDICTS]
     title = f"Agreement of {first.reviewer} and {second.reviewer}"
     return {"title": title, "columns": columns, "rows": rows, "note": NOTE}
