@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -140,3 +141,21 @@ def test_another_model_can_be_evaluated(monkeypatch, capsys, tmp_path):
     for given, used in ((["--model", "folder"], "folder"), ([], "micro")):
         assert cli.main(["evaluate", "--profile", "smoke", "--out", str(tmp_path), *given]) == 0
         assert capsys.readouterr().out == f"smoke {used}\n"
+
+
+def test_verify_tells_decisions_and_agreement_and_exports(annotated, capsys, tmp_path):
+    from instit_lite.dataset.decisions import DecisionFile, decisions_beside
+    from instit_lite.dataset.doubts import Annotations
+
+    folder = annotated()
+    assert cli.main(["verify", str(folder)]) == 0
+    assert "10 items, by a test" in (said := capsys.readouterr().out) and "no decisions yet" in said
+    for name in ("ann", "ben"):
+        for item in Annotations(folder).items[:4]:
+            DecisionFile(decisions_beside(folder), name).decide(item, "reject" if item.mark_id == 2 else "accept")
+    assert cli.main(["verify", str(folder), "--label-studio", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "Agreement of ann and ben" in said and re.search(r"ann +4 +3 +0 +1 +6 ", said)
+    assert f"wrote {tmp_path / 'out' / 'tasks.json'}" in said and (tmp_path / "out" / "config.xml").exists()
+    assert cli.main(["verify", str(tmp_path / "none")]) == 2
+    assert "no such folder" in only_line(capsys)

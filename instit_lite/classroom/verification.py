@@ -20,6 +20,7 @@ from ..annotation.claims_in_text import moments_in
 from ..dataset.decisions import Decision, DecisionFile, Item, decisions_beside
 from ..dataset.doubts import Annotations
 from ..errors import InstitError
+from ..marks.images import read_image
 from .display import headless, publish
 from .figures import figure_html, image_grid
 
@@ -82,7 +83,7 @@ class Page:
             button.layout.width = "auto"
             button.on_click(partial(self.press, name))
         self.status, self.picture, self.panel = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
-        self.text = ipywidgets.Textarea(layout={"width": "100%"}, rows=4)
+        self.text = ipywidgets.Textarea(description="Correction", rows=4, layout={"width": "auto"})
         *choices, save, cancel = self.buttons.values()
         self.bar = ipywidgets.HBox(choices, layout={"flex_flow": "row wrap"})
         self.editor = ipywidgets.VBox([self.text, ipywidgets.HBox([save, cancel])])
@@ -139,15 +140,17 @@ class Page:
 
     def picture_html(self, item: Item) -> str:
         """The frames that an item is about, and an even spread over its clip."""
-        frames = self.found.frames(item.clip)
+        files = self.found.pictures(item.clip)
         about = {item.timestamp} if item.timestamp else set(moments_in(f"{item.question} {item.told}"))
         about |= {item.timestamp - 1} if item.kind == "change" else set()
-        chosen = [t for t in frames if t in about][: MOST_FRAMES // 2]
-        spread = np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES - len(chosen))).round().astype(int)
-        chosen = sorted({*chosen, *(list(frames)[i] for i in spread)})
+        about = about if about < set(files) else set()  # nothing stands out where all does
+        chosen = [t for t in files if t in about][: MOST_FRAMES // 2]
+        spread = np.linspace(0, len(files) - 1, min(len(files), MOST_FRAMES - len(chosen))).round().astype(int)
+        chosen = sorted({*chosen, *(list(files)[i] for i in spread)})
         named = ", ".join(f"<{t}>" for t in chosen if t in about) or "the whole clip"
-        alt = f"{len(chosen)} of {len(frames)} marked frames of {item.clip}; the text is about {named}."
-        return figure_html(draw({"frames": {t: frames[t] for t in chosen}, "about": about}), alt=alt)
+        alt = f"{len(chosen)} of {len(files)} marked frames of {item.clip}; the text is about {named}."
+        frames = {t: read_image(self.found.folder / files[t]) for t in chosen}
+        return figure_html(draw({"frames": frames, "about": about}), alt=alt)
 
     def panel_of(self, item: Item) -> str:
         return panel_html(item, self.found.doubts(item), self.decisions.of(item))
@@ -156,6 +159,6 @@ class Page:
         """HTML and plain text of a few items, doubted ones before others."""
         first = self.items[:200]  # some clips, for an audit reads their masks
         chosen = [*islice((item for item in first if self.found.doubts(item)), TWIN)] or first[:TWIN]
-        parts = [f"<h4>{html.escape(str(item))}</h4>{self.picture_html(item)}{self.panel_of(item)}" for item in chosen]
+        parts = [f"<h3>{html.escape(str(item))}</h3>{self.picture_html(item)}{self.panel_of(item)}" for item in chosen]
         plain = f"Static twin of the verification page. {self.standing()} Shown: {'; '.join(map(str, chosen))}"
         return f'<div class="instit-twin"><p>{html.escape(self.standing())}</p>{"".join(parts)}</div>', plain

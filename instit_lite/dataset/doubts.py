@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 from ..annotation.audit import AuditFinding, audit
 from ..annotation.schema import ClipAnnotation
 from ..errors import RecordError
@@ -57,15 +55,11 @@ class Annotations:
         return ClipAnnotation(frames=[read_image_record(self.records[clip], [])], video_level_caption=None,
                               question_answer_pairs=[], annotator="", model="")  # fmt: skip
 
-    def pictures(self, clip: str) -> list[Path]:
-        """The paths of a clip's marked frames, relative to the folder."""
-        paths = map(Path, pictures_of(self.records[clip]))
-        return [Path("frames", path.name) if self.own else path for path in paths]
-
-    def frames(self, clip: str) -> dict[int, np.ndarray]:
-        """Read a clip's marked frames by their timestamps, each uint8 [H, W, 3]."""
+    def pictures(self, clip: str) -> dict[int, Path]:
+        """The paths of a clip's marked frames, relative to the folder, by timestamp."""
         times = [frame.timestamp for frame in self.annotation(clip).frames]
-        return {t: read_image(self.folder / path) for t, path in zip(times, self.pictures(clip), strict=True)}
+        paths = [Path(path) for path in pictures_of(self.records[clip])]
+        return {t: Path("frames", path.name) if self.own else path for t, path in zip(times, paths, strict=True)}
 
     def doubts(self, item: Item) -> list[str] | None:
         """What the audit holds against an item; None where its clip cannot be audited, for want of masks.
@@ -83,7 +77,7 @@ class Annotations:
         if self.own:
             return [AuditFinding(**row) for row in json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))]
         if "segmentations" in record:
-            paths = self.pictures(clip)
+            paths = [*self.pictures(clip).values()]
             shape = read_image(self.folder / paths[0]).shape[:2]
             masks = [masks_of(record, path.name, shape) for path in paths]
         elif name and (self.folder / "scenes" / f"{name}.json").exists():

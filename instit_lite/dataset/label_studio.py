@@ -59,7 +59,7 @@ def task_of(item: Item, found: Annotations, reviewers: Sequence[DecisionFile], p
     return {
         "data": {
             "item": str(item), "title": f"{item}. {item.question}".strip(), "told": item.told, "doubts": said,
-            "frames": [prefix + quote(f"{folder}/{path.as_posix()}") for path in found.pictures(item.clip)],
+            "frames": [prefix + quote(f"{folder}/{path.as_posix()}") for path in found.pictures(item.clip).values()],
             "reviewers": [decision.reviewer for decision in decided],
         },
         "predictions": [{"model_version": found.annotator, "result": [region(str(item), "text", "text", item.told)]}],
