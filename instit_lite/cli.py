@@ -143,16 +143,22 @@ def verify(args: argparse.Namespace) -> int:
 
     They decide in a notebook, on the page `instit_lite.classroom.verification.verify(DATASET, reviewer="NAME")`.
     """
-    from .dataset.decisions import DecisionFile, decisions_beside
+    from .dataset.decisions import VERDICTS, DecisionFile
     from .dataset.doubts import Annotations
     from .dataset.label_studio import export
     from .dataset.statistics import format_table
-    from .evaluation.agreement import agreement_table, standing_table
+    from .evaluation.agreement import agreement_table
 
-    found, folder = Annotations(args.dataset, args.clips), args.decisions or decisions_beside(args.dataset)
-    print(f"{args.dataset}: {len(found.records)} clips and pictures, {len(found.items)} items, by {found.annotator}")
+    found = Annotations(args.dataset, args.clips)
+    folder, count = args.decisions or found.beside, len(found.items)
     reviewers = [DecisionFile(folder, path.stem) for path in sorted(folder.glob("*.jsonl"))]
-    print(format_table(standing_table(found.items, reviewers)) if reviewers else f"{folder}: no decisions yet")
+    print(f"{args.dataset}: {len(found.records)} clips and pictures, {count} items, annotated by {found.annotator}")
+    print(f"decisions in {folder}: {len(reviewers)} reviewers")
+    for one in reviewers:
+        made = [decision.verdict for item in found.items if (decision := one.of(item))]
+        by = ", ".join(f"{made.count(verdict)} {verdict}" for verdict in VERDICTS)
+        print(f"{one.reviewer}: {len(made)} of {count} items decided ({by}), {count - len(made)} open; "
+              f"{len(one.last) - len(made)} decisions on other texts, {one.damaged} damaged lines")  # fmt: skip
     for pair in combinations(reviewers, 2):
         print(f"\n{format_table(agreement_table(found.items, *pair))}")
     for file in export(found, reviewers, args.label_studio, args.prefix) if args.label_studio else ():

@@ -90,10 +90,10 @@ def atomic_write_text(path: str | Path, text: str) -> None:
 
 
 def append_line(path: str | Path, row: dict) -> None:
-    """Append a JSON line; it is on disk when this returns. A line that a kill cut short before it stays apart."""
+    """Append a JSON line, apart from one that a kill cut short; it is on disk when this returns."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+") as file:
-        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
             file.write(b"\n")
         file.write(json.dumps(row).encode("ascii") + b"\n")
         file.flush()
@@ -101,11 +101,11 @@ def append_line(path: str | Path, row: dict) -> None:
 
 
 def read_lines(path: str | Path) -> list[dict]:
-    """Read the JSON objects of a file of lines, none where there is no file; what a kill cut short is left out."""
-    found = []
+    """Read a file of JSON lines, none where there is no file; what a kill cut short is left out."""
+    rows = []
     for line in Path(path).read_bytes().split(b"\n") if Path(path).exists() else []:
         try:
-            found.append(json.loads(line))
+            rows.append(json.loads(line))
         except ValueError:
             continue
-    return [row for row in found if isinstance(row, dict)]
+    return [row for row in rows if isinstance(row, dict)]

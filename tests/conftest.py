@@ -56,8 +56,9 @@ def annotated(tmp_path):
         for t in (1, 2):
             write_jpeg(folder / "frames" / f"{t:05d}.jpg", np.full((48, 64, 3), 90 * t, np.uint8))
             instances = [InstanceCaption(id=1, caption=said), InstanceCaption(id=2, caption="a blue star")]
-            frames.append(FrameAnnotation(timestamp=t, frame_name=f"{t:05d}.jpg", instances=instances,
-                                          image_level="[1] is left of [2].", temporal_change="[1] moves." if t > 1 else None))  # fmt: skip
+            change, picture = "[1] moves." if t > 1 else None, f"{t:05d}.jpg"
+            frames.append(FrameAnnotation(timestamp=t, frame_name=picture, instances=instances,
+                                          image_level="[1] is left of [2].", temporal_change=change))  # fmt: skip
         pairs = [QAPair(question="where is [1]?", answer="left"), QAPair(question="who moves?", answer="[7]")]
         told = ClipAnnotation(frames=frames, video_level_caption="<1> [1] waits.", question_answer_pairs=pairs,
                               annotator="a test", model="none")  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -144,18 +143,19 @@ def test_another_model_can_be_evaluated(monkeypatch, capsys, tmp_path):
 
 
 def test_verify_tells_decisions_and_agreement_and_exports(annotated, capsys, tmp_path):
-    from instit_lite.dataset.decisions import DecisionFile, decisions_beside
+    from instit_lite.dataset.decisions import DecisionFile
     from instit_lite.dataset.doubts import Annotations
 
     folder = annotated()
     assert cli.main(["verify", str(folder)]) == 0
-    assert "10 items, by a test" in (said := capsys.readouterr().out) and "no decisions yet" in said
+    assert "10 items, annotated by a test" in (said := capsys.readouterr().out) and "0 reviewers" in said
     for name in ("ann", "ben"):
-        for item in Annotations(folder).items[:4]:
-            DecisionFile(decisions_beside(folder), name).decide(item, "reject" if item.mark_id == 2 else "accept")
+        found = Annotations(folder)
+        for item in found.items[:4]:
+            DecisionFile(found.beside, name).decide(item, "reject" if item.mark_id == 2 else "accept")
     assert cli.main(["verify", str(folder), "--label-studio", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "Agreement of ann and ben" in said and re.search(r"ann +4 +3 +0 +1 +6 ", said)
+    assert "Agreement of ann and ben" in said and "ann: 4 of 10 items decided (3 accept, 0 edit, 1 reject), 6 open" in said
     assert f"wrote {tmp_path / 'out' / 'tasks.json'}" in said and (tmp_path / "out" / "config.xml").exists()
     assert cli.main(["verify", str(tmp_path / "none")]) == 2
     assert "no such folder" in only_line(capsys)

@@ -1,7 +1,7 @@
 """The page on which a person verifies annotations. In: a folder of annotations, a reviewer. Out: decisions on disk.
 
-Live it is a picture, a text and buttons; headless and printed, a static twin of its first items. ipywidgets hear no keys,
-so one constant script (`verification.html`) clicks the button that a key stands for. A model's text is escaped, always.
+Live it is a picture, a text and buttons; headless and printed, a static twin of a few items. ipywidgets hear no keys:
+one constant script, `verification.html`, clicks the button that a key stands for. A model's text is always escaped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..annotation.claims_in_text import moments_in
-from ..dataset.decisions import Decision, DecisionFile, Item, decisions_beside
+from ..dataset.decisions import Decision, DecisionFile, Item
 from ..dataset.doubts import Annotations
 from ..errors import InstitError
 from ..marks.images import read_image
@@ -38,7 +38,8 @@ def verify(folder: str | Path, reviewer: str, *, clips: int | None = None, decis
     Decisions are kept in `<decisions>/<reviewer>.jsonl`, by default in a folder beside the annotations, and the page
     opens at the first open item. Raises `InstitError` where there is nothing to verify.
     """
-    page = Page(Annotations(folder, clips), DecisionFile(decisions or decisions_beside(folder), reviewer))
+    found = Annotations(folder, clips)
+    page = Page(found, DecisionFile(decisions or found.beside, reviewer))
     publish(*page.twin(), page.root)
     if not headless():
         publish(KEYS.read_text(encoding="utf-8").replace("PAGE", page.name), "A key clicks the button that names it.")
@@ -50,8 +51,8 @@ def draw(state: dict) -> Figure:
     fig = image_grid([*state["frames"].values()], titles, size=2.4 if len(titles) > 1 else 4.0)
     for axis, t in zip(fig.axes, state["frames"]):
         if t in state["about"]:
-            axis.set(frame_on=True, xticks=[], yticks=[])
             axis.axis("on")
+            axis.set(xticks=[], yticks=[])
             axis.spines[:].set(visible=True, linewidth=4, color="black")
     return fig
 
@@ -74,9 +75,8 @@ class Page:
         self.found, self.decisions, self.items = found, decisions, found.items
         if not self.items:
             raise InstitError("there is no text to verify", path=found.folder, cure="annotate something first")
-        self.place = len(self.items) - 1
+        self.name, self.showing, self.place = f"instit-verify-{uuid.uuid4().hex[:8]}", 0, len(self.items) - 1
         self.place = self.next_open() or 0
-        self.name, self.showing = f"instit-verify-{uuid.uuid4().hex[:8]}", 0
         self.buttons = {name: ipywidgets.Button(description=label) for name, label in BUTTONS.items()}
         for name, button in self.buttons.items():
             button.add_class(f"verify-{name}")
@@ -89,10 +89,8 @@ class Page:
         self.editor = ipywidgets.VBox([self.text, ipywidgets.HBox([save, cancel])])
         self.root = ipywidgets.VBox([self.status, self.picture, self.panel, self.bar, self.editor])
         self.root.add_class(self.name)
-        self.show()
-        if headless():  # so that the real callbacks run
-            self.press("on")
-            self.press("back")
+        for name in ("show", "on", "back") if headless() else ("show",):  # headless, the real callbacks run too
+            self.press(name)
 
     def next_open(self, doubted: bool = False) -> int | None:
         """The next open item after this one, round the end; with `doubted`, one that the audit doubts."""
@@ -101,33 +99,34 @@ class Page:
         return next((i for i in fits if not doubted or self.found.doubts(self.items[i])), None)
 
     def press(self, name: str, _button=None) -> None:
-        """Do what a button says, and show the result."""
-        item, said = self.items[self.place], ""
+        """Do what a button says, and show the result; after a failed save the words that were typed stay."""
+        said = "Editing." if name == "edit" else ""
         try:
             if name in ("accept", "reject", "save"):
-                self.decisions.decide(item, "edit" if name == "save" else name, self.text.value if name == "save" else None)
-                said = f"Kept: {self.decisions.of(item).verdict}."
+                verdict, text = ("edit", self.text.value) if name == "save" else (name, None)
+                self.decisions.decide(self.items[self.place], verdict, text)
+                said = f"Kept: {verdict}."
             if name in ("accept", "reject", "save", "open", "doubt"):
                 place = self.next_open(doubted=name == "doubt")
-                said = said if place is not None else f"{said} No {'doubted ' if name == 'doubt' else ''}item is open."
+                said += " No such item is open." if place is None else ""
                 self.place = self.place if place is None else place
-            elif name in ("back", "on"):
+            elif name in ("on", "back"):
                 self.place = (self.place + (1 if name == "on" else -1)) % len(self.items)
-            self.show("Editing." if name == "edit" else said, name == "edit")
+            self.show(said, editing=name == "edit")
         except InstitError as problem:
-            self.show(f"⚠ {problem}", name == "save")
+            self.show(f"⚠ {problem}", editing=name == "save", text=self.text.value)
 
-    def show(self, said: str = "", editing: bool = False) -> None:
-        """Show the item at `place`; after a failed save the words that were typed stay."""
-        item, again = self.items[self.place], editing and not self.editor.layout.display
-        self.text.value = self.text.value if again else item.told
+    def show(self, said: str, editing: bool, text: str | None = None) -> None:
+        """Show the item at `place`; `text` is what stands in the editor, None for the annotator's."""
+        item = self.items[self.place]
+        self.text.value = text or item.told
         self.editor.layout.display, self.bar.layout.display = ("", "none") if editing else ("none", "")
         try:
-            self.picture.value, self.panel.value = self.picture_html(item), self.panel_of(item)
+            self.picture.value, self.panel.value = self.shown(item)
         except InstitError as problem:
             if headless():
                 raise
-            self.picture.value, self.panel.value = f"<p><b>⚠ {html.escape(str(problem))}</b></p>", panel_html(item, None, None)
+            self.picture.value, self.panel.value = f"<p>⚠ {html.escape(str(problem))}</p>", panel_html(item, None, None)
         self.showing += 1  # by which the script tells one showing from the next
         line = html.escape(f"{said} {self.standing()}".strip())
         self.status.value = f'<p data-showing="{self.showing}">{line}</p>'
@@ -138,8 +137,8 @@ class Page:
         where = f"Item {self.place + 1} of {len(self.items)}: {self.items[self.place]}"
         return f"{where}. {done} decided by {self.decisions.reviewer}."
 
-    def picture_html(self, item: Item) -> str:
-        """The frames that an item is about, and an even spread over its clip."""
+    def shown(self, item: Item) -> tuple[str, str]:
+        """An item's frames, those that it is about and an even spread over its clip; and its panel."""
         files = self.found.pictures(item.clip)
         about = {item.timestamp} if item.timestamp else set(moments_in(f"{item.question} {item.told}"))
         about |= {item.timestamp - 1} if item.kind == "change" else set()
@@ -147,18 +146,15 @@ class Page:
         chosen = [t for t in files if t in about][: MOST_FRAMES // 2]
         spread = np.linspace(0, len(files) - 1, min(len(files), MOST_FRAMES - len(chosen))).round().astype(int)
         chosen = sorted({*chosen, *(list(files)[i] for i in spread)})
+        state = {"frames": {t: read_image(self.found.folder / files[t]) for t in chosen}, "about": about}
         named = ", ".join(f"<{t}>" for t in chosen if t in about) or "the whole clip"
         alt = f"{len(chosen)} of {len(files)} marked frames of {item.clip}; the text is about {named}."
-        frames = {t: read_image(self.found.folder / files[t]) for t in chosen}
-        return figure_html(draw({"frames": frames, "about": about}), alt=alt)
-
-    def panel_of(self, item: Item) -> str:
-        return panel_html(item, self.found.doubts(item), self.decisions.of(item))
+        return figure_html(draw(state), alt=alt), panel_html(item, self.found.doubts(item), self.decisions.of(item))
 
     def twin(self) -> tuple[str, str]:
         """HTML and plain text of a few items, doubted ones before others."""
         first = self.items[:200]  # some clips, for an audit reads their masks
         chosen = [*islice((item for item in first if self.found.doubts(item)), TWIN)] or first[:TWIN]
-        parts = [f"<h3>{html.escape(str(item))}</h3>{self.picture_html(item)}{self.panel_of(item)}" for item in chosen]
+        parts = [f"<h3>{html.escape(str(item))}</h3>{''.join(self.shown(item))}" for item in chosen]
         plain = f"Static twin of the verification page. {self.standing()} Shown: {'; '.join(map(str, chosen))}"
         return f'<div class="instit-twin"><p>{html.escape(self.standing())}</p>{"".join(parts)}</div>', plain

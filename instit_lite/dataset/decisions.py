@@ -24,7 +24,7 @@ VERDICTS = ("accept", "edit", "reject")
 
 @dataclass(frozen=True)
 class Item:
-    """One text to judge, of a question the answer; `timestamp`, `mark_id` and `number` (of a question) as they apply."""
+    """One text to judge, of a question the answer; the others as they apply, `number` to questions."""
 
     clip: str
     kind: str
@@ -35,7 +35,7 @@ class Item:
     number: int | None = None
 
     def __str__(self) -> str:
-        """The item's name, the same as long as its place is: "video 1 <2> instance [3]"."""
+        """The item's name, by its place in the annotation: "video 1 <2> instance [3]"."""
         parts = (self.timestamp and f"<{self.timestamp}>", self.kind, self.mark_id and f"[{self.mark_id}]", self.number)
         return " ".join([self.clip, *(str(part) for part in parts if part)])
 
@@ -66,13 +66,14 @@ class Decision(Strict):
 
 
 class DecisionFile:
-    """The decisions of one reviewer, in `<reviewer>.jsonl`; `damaged` counts lines that are none."""
+    """The decisions of one reviewer, in `folder/<reviewer>.jsonl`; `damaged` counts lines that are none.
+
+    Raises `InstitError` for a reviewer's name that is no file name.
+    """
 
     def __init__(self, folder: str | Path, reviewer: str) -> None:
-        """Open or begin the file; raises `InstitError` for a name that is no file name."""
         if not re.fullmatch(r"\w[\w.-]{0,63}", reviewer):
-            cure = "use letters, digits, hyphens and underscores"
-            raise InstitError(f"the reviewer's name {reviewer!r} does not name a file", cure=cure)
+            raise InstitError(f"the name {reviewer!r} does not name a file", cure="use letters, digits and hyphens")
         self.path, self.reviewer, self.damaged = Path(folder) / f"{reviewer}.jsonl", reviewer, 0
         self.last: dict[str, Decision] = {}
         for row in read_lines(self.path):
@@ -99,12 +100,6 @@ class DecisionFile:
         try:
             append_line(self.path, decision.model_dump())
         except OSError as problem:
-            reason = f"the decision was not kept ({problem.strerror})"
-            raise InstitError(reason, path=self.path, cure="make room or give a writable folder") from None
+            raise InstitError(f"the decision was not kept ({problem.strerror})", path=self.path,
+                              cure="make room, or give a writable folder") from None  # fmt: skip
         self.last[str(item)] = decision
-
-
-def decisions_beside(folder: str | Path) -> Path:
-    """Where decisions on a folder of annotations are kept: beside it, since making it anew replaces it."""
-    folder = Path(folder).resolve()
-    return folder.with_name(f"{folder.name}.verification")

@@ -5,12 +5,12 @@ The folder is one that `instit-lite build` or `annotate` made, or INST-IT Datase
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ..annotation.audit import AuditFinding, audit
 from ..annotation.schema import ClipAnnotation
 from ..errors import RecordError
+from ..marks.files import load_json
 from ..marks.images import read_image
 from ..marks.instances import from_scene
 from ..marks.reader import read_clip
@@ -19,7 +19,7 @@ from .annotate import CARD
 from .build import load_dataset
 from .decisions import Item, items_of
 from .masks import masks_of
-from .records import is_video, load_records, read_image_record, read_video_record
+from .records import is_video, load_records, read_image_record, read_list, read_video_record
 from .released import Released, is_released, pictures_of
 
 CHANGES = ("first change", "motion", "coming", "going", "missed change")  # audit kinds
@@ -30,12 +30,13 @@ class Annotations:
 
     def __init__(self, folder: str | Path, clips: int | None = None) -> None:
         """Raises `RecordError` where the folder is none of the three kinds."""
-        self.folder, self.annotator = Path(folder), "INST-IT Dataset"
+        self.folder, self.annotator = Path(folder).resolve(), "INST-IT Dataset"
+        self.beside = self.folder.with_name(f"{self.folder.name}.verification")  # of decisions, which outlive a rebuild
         self.own = (self.folder / CARD).exists()
         if not self.folder.is_dir():
             raise RecordError("there is no such folder", path=folder, cure="name one with annotations")
         if self.own:
-            self.annotator = json.loads((self.folder / CARD).read_text(encoding="utf-8"))["annotator"]
+            self.annotator = load_json(self.folder / CARD)["annotator"]
             kinds = [load_records(self.folder / "record.json")[0]]
         elif is_released(self.folder):
             released = Released(self.folder, masks=any(self.folder.glob("*_w_mask.json")))
@@ -62,7 +63,7 @@ class Annotations:
         return {t: Path("frames", path.name) if self.own else path for t, path in zip(times, paths, strict=True)}
 
     def doubts(self, item: Item) -> list[str] | None:
-        """What the audit holds against an item; None where its clip cannot be audited, for want of masks.
+        """What the audit holds against an item; None where there are no masks to hold its clip against.
 
         What fits no text, such as an instance left out, stands with the description of its frame.
         """
@@ -73,17 +74,18 @@ class Annotations:
 
     def audit(self, clip: str) -> list[AuditFinding] | None:
         """Hold a clip against the masks that the folder has; None where it has none."""
-        record, name = self.records[clip], Path(self.records[clip].get("video_path", "")).name
+        record = self.records[clip]
         if self.own:
-            return [AuditFinding(**row) for row in json.loads((self.folder / "audit.json").read_text(encoding="utf-8"))]
+            return [AuditFinding(**row) for row in read_list(self.folder / "audit.json")]
+        name = Path(record.get("video_path", "")).name
+        scene = self.folder / "scenes" / f"{name}.json"
         if "segmentations" in record:
             paths = [*self.pictures(clip).values()]
             shape = read_image(self.folder / paths[0]).shape[:2]
             masks = [masks_of(record, path.name, shape) for path in paths]
-        elif name and (self.folder / "scenes" / f"{name}.json").exists():
+        elif is_video(record) and scene.exists():
             film = read_clip(self.folder / "clips" / f"{name}.mp4", len(record["frame_level_caption"]))
-            masks = from_scene(load_scene_json(self.folder / "scenes" / f"{name}.json"), film)
-            shape = film.frames.shape[1:3]
+            shape, masks = film.frames.shape[1:3], from_scene(load_scene_json(scene), film)
         else:
             return None
         return audit(self.annotation(clip), masks, shape)

@@ -20,7 +20,7 @@ from .doubts import Annotations
 LOCAL_FILES = "/data/local-files/?d="  # how Label Studio serves files of its own machine
 CONFIG = f"""<View>
   <Header value="$title"/>
-  <Image name="clip" valueList="$frames"/>
+  <Image name="clip" valueList="$frames" maxWidth="420px"/>
   <Text name="told" value="$told"/>
   <Header value="$doubts" size="5"/>
   <Choices name="verdict" toName="told" choice="single" showInline="true" required="true">
@@ -32,41 +32,31 @@ CONFIG = f"""<View>
 """
 
 
-def export(found: Annotations, reviewers: Sequence[DecisionFile], out: str | Path, prefix: str = LOCAL_FILES) -> list[Path]:
-    """Write the tasks of all items and the form into `out`; return both paths.
-
-    A frame's address is `prefix`, the name of its dataset's folder, and its path there.
-    """
+def export(found: Annotations, reviewers: Sequence[DecisionFile], out: Path, prefix: str = LOCAL_FILES) -> list[Path]:
+    """Write the tasks of all items and the form into `out`; a frame's address is `prefix`, its folder, its path."""
     tasks = [task_of(item, found, reviewers, prefix) for item in tqdm(found.items, desc="tasks", mininterval=2)]
-    files = [Path(out) / "tasks.json", Path(out) / "config.xml"]
-    atomic_write_text(files[0], json.dumps(tasks, indent=1) + "\n")
-    atomic_write_text(files[1], CONFIG)
-    return files
+    atomic_write_text(out / "tasks.json", json.dumps(tasks, indent=1) + "\n")
+    atomic_write_text(out / "config.xml", CONFIG)
+    return [out / "tasks.json", out / "config.xml"]
 
 
 def task_of(item: Item, found: Annotations, reviewers: Sequence[DecisionFile], prefix: str) -> dict:
     """One item in Label Studio's task format; `data.reviewers` names who made the annotations, in their order."""
     doubts = found.doubts(item)
     said = "Not audited: no masks." if doubts is None else "; ".join(doubts) or "The audit doubts nothing."
-    folder = found.folder.resolve().name
+    paths = [f"{found.folder.name}/{path.as_posix()}" for path in found.pictures(item.clip).values()]
     decided = [decision for file in reviewers if (decision := file.of(item))]
     annotations = []
     for decision in decided:
         name = f"{item} {decision.reviewer}"
-        result = [region(f"{name} verdict", "verdict", "choices", decision.verdict)]
-        result += [region(f"{name} text", "text", "text", decision.text)] if decision.text else []
+        result = [region(f"{name} verdict", "verdict", "choices", "choices", decision.verdict)]
+        result += [region(f"{name} text", "text", "textarea", "text", decision.text)] if decision.text else []
         annotations.append({"result": result, "was_cancelled": False, "ground_truth": False})
-    return {
-        "data": {
-            "item": str(item), "title": f"{item}. {item.question}".strip(), "told": item.told, "doubts": said,
-            "frames": [prefix + quote(f"{folder}/{path.as_posix()}") for path in found.pictures(item.clip).values()],
-            "reviewers": [decision.reviewer for decision in decided],
-        },
-        "predictions": [{"model_version": found.annotator, "result": [region(str(item), "text", "text", item.told)]}],
-        "annotations": annotations,
-    }  # fmt: skip
+    data = {"item": str(item), "title": f"{item}. {item.question}".strip(), "told": item.told, "doubts": said,
+            "frames": [prefix + quote(path) for path in paths], "reviewers": [d.reviewer for d in decided]}  # fmt: skip
+    prediction = {"model_version": found.annotator, "result": [region(str(item), "text", "textarea", "text", item.told)]}
+    return {"data": data, "predictions": [prediction], "annotations": annotations}
 
 
-def region(name: str, control: str, key: str, value: str) -> dict:
-    kind = {"verdict": "choices", "text": "textarea"}[control]
+def region(name: str, control: str, kind: str, key: str, value: str) -> dict:
     return {"id": name, "from_name": control, "to_name": "told", "type": kind, "value": {key: [value]}}

@@ -1,7 +1,7 @@
-"""Do reviewers agree? In: their files of decisions. Out: how far they are, equal verdicts, Cohen's kappa, intervals.
+"""Do two reviewers agree? In: their decisions. Out: the share of equal verdicts, Cohen's kappa with an interval.
 
-Kappa is agreement beyond chance, (p - e) / (1 - e): p is the share of equal verdicts, e what two reviewers would share
-who give each verdict as often as these do, but blindly (Cohen 1960).
+Kappa is agreement beyond chance, (p - e) / (1 - e): p is the share of equal verdicts, e that of two who give each
+verdict as often as these, but blindly (Cohen 1960).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..errors import InstitError
 from .statistics import Interval, clustered_interval
 
 NOTE = (
-    "Of the items that both decided. Verdicts are compared, not corrected words; counts are first / second reviewer. 95 % "
-    "intervals, errors clustered by clip. A dash: both gave one and the same verdict throughout, and kappa is not defined."
+    "Of the items that both decided; verdicts are compared, not corrected words. 95 % intervals, clustered by clip. "
+    "The last columns count the first / the second reviewer's. A dash: one verdict throughout has no kappa."
 )
 
 
@@ -39,17 +39,6 @@ def kappa(first: Sequence[str], second: Sequence[str], clips: Sequence[Hashable]
     values = value + moves / (1 - chance)
     found = clustered_interval(values, clips, limits=(min(-1.0, values.min()), max(1.0, values.max())))
     return Interval(*(float(np.clip(end, -1, 1)) for end in found))
-
-
-def standing_table(items: Sequence[Item], reviewers: Sequence[DecisionFile]) -> dict:
-    """How far each reviewer is; `stale` are decisions on a text that has changed or is not among the items."""
-    rows = []
-    for one in reviewers:
-        decided = [decision.verdict for item in items if (decision := one.of(item))]
-        counts = [decided.count(verdict) for verdict in VERDICTS]
-        rows.append([one.reviewer, len(decided), *counts, len(items) - len(decided), len(one.last) - len(decided), one.damaged])
-    columns = ["reviewer", "decided", *VERDICTS, "open", "stale", "damaged lines"]
-    return {"title": "Decisions", "columns": columns, "rows": rows, "note": "The last decision of an item counts."}
 
 
 def agreement_table(items: Sequence[Item], first: DecisionFile, second: DecisionFile) -> dict:

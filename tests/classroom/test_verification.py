@@ -11,17 +11,18 @@ import pytest
 from instit_lite.classroom import verification
 from instit_lite.classroom.safe_html import TAGS
 from instit_lite.classroom.verification import BUTTONS, KEYS, Page, draw, verify
-from instit_lite.dataset.decisions import DecisionFile, decisions_beside
+from instit_lite.dataset.decisions import DecisionFile
 from instit_lite.dataset.doubts import Annotations
 from instit_lite.errors import InstitError
 
 PAYLOADS = (
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", '"><svg/onload=alert(1)>', "</blockquote><iframe src=//a>",
-    "<a href='javascript:alert(1)'>x</a>", "[x](javascript:alert(1))", "![x](x){onerror=alert(1)}", "$\\href{javascript:1}{x}$",
-    "<style>*{display:none}</style>", "<form action=//a><button>", "<details open ontoggle=alert(1)>", "&lt;script&gt;",
-    "<p data-showing=9>", "<math><mtext></p><img src=x>", "\u202e<b>drawkcab", "]]><!--", "{{7*7}}", "`<b>`", "<meta http-equiv=refresh>",
-    "<object data=x>", "<embed src=x>", "<base href=//a>", "<input autofocus onfocus=alert(1)>", "<video><source onerror=alert(1)>",
-    "<svg><animate onbegin=alert(1)>", "<template><script>1</script>", "<link rel=stylesheet href=//a>",
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", '"><svg/onload=alert(1)>', "{{7*7}}", "`<b>`",
+    "</blockquote><iframe src=//a>", "<a href='javascript:alert(1)'>x</a>", "[x](javascript:alert(1))", "]]><!--",
+    "![x](x){onerror=alert(1)}", "$\\href{javascript:1}{x}$", "<style>*{display:none}</style>", "<base href=//a>",
+    "<form action=//a><button>", "<details open ontoggle=alert(1)>", "&lt;script&gt;", "<p data-showing=9>",
+    "<math><mtext></p><img src=x>", "\u202e<b>drawkcab", "<meta http-equiv=refresh>", "<object data=x>", "<embed src=x>",
+    "<input autofocus onfocus=alert(1)>", "<video><source onerror=alert(1)>", "<svg><animate onbegin=alert(1)>",
+    "<template><script>1</script>", "<link rel=stylesheet href=//a>",
 )  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def shown(monkeypatch):
     """Collect what is published; headless unless the test says otherwise."""
     bundles = []
     monkeypatch.setenv("INSTIT_HEADLESS", "1")
-    monkeypatch.setattr(verification, "publish", lambda html, plain, widget=None: bundles.append((html, plain, widget)))
+    monkeypatch.setattr(verification, "publish", lambda *parts: bundles.append(parts))
     return bundles
 
 
@@ -98,7 +99,8 @@ def test_a_save_that_fails_says_so_and_loses_no_word(page):
     page.text.value = "a green circle"
     page.decisions.path.parent.write_text("in the way")
     page.buttons["save"].click()
-    assert "was not kept" in page.status.value and page.text.value == "a green circle" and "Item 1 of" in page.status.value
+    assert "was not kept" in page.status.value and "Item 1 of" in page.status.value
+    assert page.text.value == "a green circle"
     page.decisions.path.parent.unlink()
     page.buttons["save"].click()
     assert kept(page) == {"video 1 <1> instance [1]": ("edit", "a green circle")}
@@ -111,7 +113,7 @@ def test_it_opens_where_the_decisions_end(page, tmp_path):
     assert "Item 3 of 10" in again.status.value and "3 decided" in again.status.value
     for _ in range(7):
         again.buttons["accept"].click()
-    assert "No item is open" in again.status.value and len(kept(page)) == 10
+    assert "No such item is open" in again.status.value and len(kept(page)) == 10
     assert "10 decided" in reopened(page.found.folder, tmp_path).status.value
 
 
@@ -124,7 +126,7 @@ def test_doubted_texts_can_be_sought(page):
     assert "video 1 question 2" in page.status.value and "<b>Question:</b> who moves?" in page.panel.value
     page.buttons["accept"].click()
     page.buttons["doubt"].click()
-    assert "No doubted item is open" in page.status.value
+    assert "No such item is open" in page.status.value
     page.buttons["on"].click()
     assert "The audit doubts nothing." in page.panel.value
 
@@ -153,7 +155,7 @@ def test_every_key_of_the_script_has_its_button(page, annotated, shown, monkeypa
     assert all(f"verify-{name}" in button._dom_classes for name, button in page.buttons.items())
     monkeypatch.setenv("INSTIT_HEADLESS", "0")
     verify(annotated(said=PAYLOADS[0], name="hostile"), "ann")
-    (_, _, root), (keys, _, _) = shown
+    (_, _, root), (keys, _) = shown
     assert root._dom_classes[0] in keys and "PAGE" not in keys and "alert" not in keys
 
 
@@ -163,14 +165,15 @@ def test_headless_shows_a_twin_and_decides_nothing(annotated, shown):
     ((html, plain, _),) = shown
     assert html.count("<img ") == html.count(' alt="2 of 2 marked frames of video 1') == 2
     assert "video 1 &lt;2&gt; change" in html and "video 1 question 2" in html and "Static twin" in plain
-    assert "<script" not in html and not decisions_beside(folder).exists()
+    assert "<script" not in html and not Annotations(folder).beside.exists()
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_what_a_model_wrote_is_shown_and_never_acts(payload, annotated, tmp_path, monkeypatch):
     monkeypatch.setenv("INSTIT_HEADLESS", "0")
     page = reopened(annotated(said=payload), tmp_path)
-    monkeypatch.setattr(page, "picture_html", lambda item: "")  # drawn from frames and numbers alone
+    monkeypatch.setattr(verification, "draw", lambda state: None)  # of frames and numbers alone
+    monkeypatch.setattr(verification, "figure_html", lambda fig, alt: "")
     page.decisions.decide(page.items[0], "edit", payload + "!")
     page.press("on"), page.press("back")
     for part in (page.status.value, page.panel.value, page.twin()[0]):
@@ -200,5 +203,6 @@ def test_of_a_long_clip_a_few_frames_are_shown(page, monkeypatch):
     files = page.found.pictures("video 1")
     monkeypatch.setattr(page.found, "pictures", lambda clip: {t: files[1] for t in range(1, 33)})
     (change,) = [item for item in page.items if item.kind == "change"]
-    said = re.search(r'alt="(\d+) of 32 marked frames of video 1; the text is about &lt;1&gt;, &lt;2&gt;."', page.picture_html(change))
+    alt = r'alt="(\d+) of 32 marked frames of video 1; the text is about &lt;1&gt;, &lt;2&gt;."'
+    said = re.search(alt, page.shown(change)[0])
     assert 6 <= int(said[1]) <= 8

@@ -11,7 +11,7 @@ import pytest
 from annotated import clip, clips, frame, two_frames
 from hypothesis import given, settings
 
-from instit_lite.dataset.decisions import KINDS, DecisionFile, decisions_beside, items_of
+from instit_lite.dataset.decisions import KINDS, DecisionFile, items_of
 from instit_lite.errors import InstitError
 
 ITEMS = items_of("video 3", two_frames())
@@ -138,8 +138,3 @@ def test_what_cannot_be_written_is_said_and_does_not_count(tmp_path):
     with pytest.raises(InstitError, match="was not kept"):
         file.decide(ITEMS[0], "accept")
     assert file.of(ITEMS[0]) is None
-
-
-def test_decisions_lie_beside_what_they_are_about(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert decisions_beside("set/") == decisions_beside(tmp_path / "set") == tmp_path / "set.verification"

@@ -70,6 +70,7 @@ def test_each_doubt_stands_with_the_text_that_it_is_about():
 def test_an_annotated_clip_of_ones_own_may_be_moved(annotated, tmp_path):
     folder = annotated().rename(tmp_path / "moved")
     found = Annotations(folder)
+    assert found.beside == tmp_path / "moved.verification"  # not inside: annotating anew replaces the folder
     doubted = {str(item): found.doubts(item) for item in found.items if found.doubts(item)}
     assert list(doubted) == ["video 1 <2> change", "video 1 question 2"] and found.annotator == "a test"
     assert {t: read_image(folder / path).shape for t, path in found.pictures("video 1").items()} == dict.fromkeys((1, 2), (48, 64, 3))

@@ -6,7 +6,7 @@ from scipy.stats import t
 
 from instit_lite.dataset.decisions import DecisionFile, Item
 from instit_lite.errors import InstitError
-from instit_lite.evaluation.agreement import agreement_table, kappa, standing_table
+from instit_lite.evaluation.agreement import agreement_table, kappa
 
 
 def pairs(table):
@@ -41,11 +41,14 @@ def published_error(table):
     chance = row @ column
     k = (np.trace(share) - chance) / (1 - chance)
     same = sum(share[i, i] * (1 - (row[i] + column[i]) * (1 - k)) ** 2 for i in range(len(share)))
-    other = sum(share[i, j] * (column[i] + row[j]) ** 2 for i in range(len(share)) for j in range(len(share)) if i != j)
+    other = sum(share[i, j] * (column[i] + row[j]) ** 2 for i, j in np.argwhere(1 - np.eye(len(share))))
     return np.sqrt((same + (1 - k) ** 2 * other - (k - chance * (1 - k)) ** 2) / n) / (1 - chance)
 
 
-@pytest.mark.parametrize("table", ([[20, 5], [10, 15]], [[44, 5, 1], [7, 20, 3], [9, 5, 6]], [[30, 2, 2], [1, 4, 1], [3, 0, 9]]))
+TABLES = ([[20, 5], [10, 15]], [[44, 5, 1], [7, 20, 3], [9, 5, 6]], [[30, 2, 2], [1, 4, 1], [3, 0, 9]])
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_the_interval_is_the_published_one_where_no_two_items_share_a_clip(table):
     n = int(np.sum(table))
     found = kappa(*pairs(table), range(n))
@@ -94,12 +97,10 @@ def test_the_tables_count_what_both_decided_by_kind(tmp_path):
         for file, key in ((ann, a), (ben, b)):
             if key in verdicts:
                 file.decide(item, verdicts[key], "better" if key == "e" else None)
-    ann.decide(Item("video 9", "frame", "gone"), "accept")
     rows = agreement_table(items, ann, ben)["rows"]
     assert [row[:3] + row[5:] for row in rows] == [
         ["all", 5, 3, "3 / 2", "1 / 1", "1 / 2"], ["frame", 4, 3, "2 / 2", "1 / 1", "1 / 1"],
         ["summary", 1, 1, "1 / 0", "0 / 0", "0 / 1"],
     ]  # fmt: skip
     assert rows[0][3].startswith("0.80") and rows[1][4].startswith("1.00")
-    assert standing_table(items, [ann, ben])["rows"] == [["ann", 6, 4, 1, 1, 0, 1, 0], ["ben", 5, 2, 1, 2, 1, 0, 0]]
     assert agreement_table([], ann, ben)["rows"] == []
