@@ -1,7 +1,7 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert | merge`; each says
-what it wrote.
+`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert | merge | verify`; each
+says what it wrote.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 from .claims.options import add_options
@@ -139,6 +140,34 @@ def merge(args: argparse.Namespace) -> int:
     return 0
 
 
+def verify(args: argparse.Namespace) -> int:
+    """Say how far reviewers are with a folder of annotations, and how well they agree; export it for Label Studio.
+
+    They decide in a notebook, on the page `instit_lite.classroom.verification.verify(DATASET, reviewer="NAME")`.
+    """
+    from .dataset.decisions import VERDICTS, DecisionFile
+    from .dataset.doubts import Annotations
+    from .dataset.label_studio import export
+    from .dataset.statistics import format_table
+    from .evaluation.agreement import agreement_table
+
+    found = Annotations(args.dataset, args.clips)
+    folder, count = args.decisions or found.beside, len(found.items)
+    reviewers = [DecisionFile(folder, path.stem) for path in sorted(folder.glob("*.jsonl"))]
+    print(f"{args.dataset}: {len(found.records)} clips and pictures, {count} items, annotated by {found.annotator}")
+    print(f"decisions in {folder}: {len(reviewers)} reviewers")
+    for one in reviewers:
+        made = [decision.verdict for item in found.items if (decision := one.of(item))]
+        by = ", ".join(f"{made.count(verdict)} {verdict}" for verdict in VERDICTS)
+        print(f"{one.reviewer}: {len(made)} of {count} items decided ({by}), {count - len(made)} open; "
+              f"{len(one.last) - len(made)} decisions on other texts, {one.damaged} damaged lines")  # fmt: skip
+    for pair in combinations(reviewers, 2):
+        print(f"\n{format_table(agreement_table(found.items, *pair))}")
+    for file in export(found, reviewers, args.label_studio, args.prefix) if args.label_studio else ():
+        print(f"wrote {file}")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line, so that tests can parse without running."""
     top = argparse.ArgumentParser(prog="instit-lite", description=__doc__.split("\n")[0])
@@ -162,6 +191,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
     add_merge(add("merge", merge, profile=False))
+    add_verify(add("verify", verify, profile=False))
     return top
 
 
@@ -178,6 +208,14 @@ def add_merge(command: argparse.ArgumentParser) -> None:
     command.add_argument("--base", help="checkpoint folder or hub id (default: the one that the adapter names)")
     command.add_argument("--full-precision", action="store_true",
                          help="into the weights before NF4: near to what was trained, but another model")  # fmt: skip
+
+
+def add_verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("dataset", type=Path, help="a folder that build or annotate made, or INST-IT Dataset's")
+    command.add_argument("--decisions", type=Path, help="folder of NAME.jsonl (default: DATASET.verification beside it)")
+    command.add_argument("--clips", type=int, help="only the first clips, and as many pictures (default: all)")
+    command.add_argument("--label-studio", type=Path, metavar="OUT", help="write tasks.json and config.xml there")
+    command.add_argument("--prefix", default="/data/local-files/?d=", help="address before DATASET/FRAME in the tasks")
 
 
 def add_train(command: argparse.ArgumentParser) -> None:

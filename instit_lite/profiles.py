@@ -1,10 +1,11 @@
-"""Sizes, seeds and places. In: a profile's name. Out: every number that depends on the machine.
+"""Sizes, seeds and places. In: a profile's name. Out: every number that depends on the machine; files written safely.
 
 The three profiles run the same code; only sizes, the model and the source of the data differ.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import dataclass
@@ -98,3 +99,25 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
 def atomic_write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically; see `atomic_write_bytes`."""
     atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def append_line(path: str | Path, row: dict) -> None:
+    """Append a JSON line, apart from one that a kill cut short; it is on disk when this returns."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as file:
+        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            file.write(b"\n")
+        file.write(json.dumps(row).encode("ascii") + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: str | Path) -> list[dict]:
+    """Read a file of JSON lines, none where there is no file; what a kill cut short is left out."""
+    rows = []
+    for line in Path(path).read_bytes().split(b"\n") if Path(path).exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return [row for row in rows if isinstance(row, dict)]

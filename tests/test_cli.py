@@ -12,7 +12,7 @@ from instit_lite import cli
 from instit_lite.classroom import doctor
 from instit_lite.errors import UnreadableInput
 
-COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "claims", "convert", "merge")
+COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "claims", "convert", "merge", "verify")
 
 
 def stopped(arguments: list[str]) -> int:
@@ -140,3 +140,22 @@ def test_another_model_can_be_evaluated(monkeypatch, capsys, tmp_path):
     for given, used in ((["--model", "folder"], "folder"), ([], "micro")):
         assert cli.main(["evaluate", "--profile", "smoke", "--out", str(tmp_path), *given]) == 0
         assert capsys.readouterr().out == f"smoke {used}\n"
+
+
+def test_verify_tells_decisions_and_agreement_and_exports(annotated, capsys, tmp_path):
+    from instit_lite.dataset.decisions import DecisionFile
+    from instit_lite.dataset.doubts import Annotations
+
+    folder = annotated()
+    assert cli.main(["verify", str(folder)]) == 0
+    assert "10 items, annotated by a test" in (said := capsys.readouterr().out) and "0 reviewers" in said
+    for name in ("ann", "ben"):
+        found = Annotations(folder)
+        for item in found.items[:4]:
+            DecisionFile(found.beside, name).decide(item, "reject" if item.mark_id == 2 else "accept")
+    assert cli.main(["verify", str(folder), "--label-studio", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "Agreement of ann and ben" in said and "ann: 4 of 10 items decided (3 accept, 0 edit, 1 reject), 6 open" in said
+    assert f"wrote {tmp_path / 'out' / 'tasks.json'}" in said and (tmp_path / "out" / "config.xml").exists()
+    assert cli.main(["verify", str(tmp_path / "none")]) == 2
+    assert "no such folder" in only_line(capsys)

@@ -30,12 +30,13 @@ KINDS = (
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One contradiction; `kind` is one of `KINDS`."""
+    """One contradiction; `kind` is one of `KINDS`, `where` the text at fault where the message names one."""
 
     kind: str
     timestamp: int | None
     mark_id: int | None
     message: str
+    where: str = ""
 
     def __str__(self) -> str:
         where = f"<{self.timestamp}> " if self.timestamp is not None else ""
@@ -86,13 +87,13 @@ def check_text(text: str, where: str, everyone: set[int], count: int) -> Iterato
     """Check the ids and timestamps that a text names."""
     for i in ids_in(text):
         if i not in everyone:
-            yield AuditFinding("unknown id", None, i, f"is named in {where} and is no mark")
+            yield AuditFinding("unknown id", None, i, f"is named in {where} and is no mark", where)
     for t in texts.moments_in(text):
         if not 1 <= t <= count:
-            yield AuditFinding("timestamp", t, None, f"is named in {where}; the clip has <1> to <{count}>")
+            yield AuditFinding("timestamp", t, None, f"is named in {where}; the clip has <1> to <{count}>", where)
     for a, b in texts.backward_spans(text):
         message = f"{where} tells of <{a}>-<{b}>, which ends before it begins"
-        yield AuditFinding("timestamp", a, None, message)
+        yield AuditFinding("timestamp", a, None, message, where)
 
 
 def check_presence(frame: FrameAnnotation, now: Regions, everyone: set[int]) -> Iterator[AuditFinding]:
@@ -136,7 +137,7 @@ def check_changes(
         return
     for i in ids_in(change):
         if i in everyone and i not in now and i not in before:
-            yield AuditFinding("not visible", t, i, "is said to change and has no mask")
+            yield AuditFinding("not visible", t, i, "is said to change and has no mask", f"the texts of <{t}>")
     for claim in texts.change_claims(change):
         yield from check_claim(claim, t, before.get(claim.mark_id), now.get(claim.mark_id))
     for i in sorted((before.keys() | now.keys()) - set(ids_in(change))):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import InstitError
 from ..model.load import MICRO_FOLDER, weights_hash
-from ..profiles import PROFILES, Profile, build_dir, get_profile
+from ..profiles import PROFILES, Profile, build_dir, get_profile, read_lines
 from .arms import COARSE, Arm, arm_named, base_folders, missing_base
 from .declared import BASELINES, EVERYTHING, Claim, Part
 from .views import bench_version
@@ -172,14 +172,8 @@ def facts_version(room: Room) -> str:
 
 def read_answers(path: Path) -> dict[tuple[str, str], float]:
     """Scores of kept answers by (key, fingerprint); a line that a kill cut short is left out."""
-    found = {}
-    for text in path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        found[line["key"], line["item"]] = float(line["verdict"] == "correct")
-    return found
+    rows = [row for row in read_lines(path) if "key" in row]
+    return {(row["key"], row["item"]): float(row["verdict"] == "correct") for row in rows}
 
 
 def said_of(room: Room, arm: Arm, seed: int, view: str, split: str) -> dict[tuple[str, str], float]:

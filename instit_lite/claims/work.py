@@ -28,10 +28,9 @@ from ..model.adapter import load_adapter
 from ..model.load import Base, load_base
 from ..model.templates import TEMPLATES
 from ..model.visual import inner_model, tokens_per_frame
-from ..profiles import atomic_write_text
+from ..profiles import atomic_write_text, read_lines
 from ..training.collator import Sample
 from ..training.recipe import SHARES, samples_of
-from ..training.resume import read_log
 from ..training.sft import LOG, SftResult, run_sft
 from .arms import ARMS, FULL, Arm, arm_named, base_folders, missing_base
 from .origin import made_here
@@ -162,7 +161,7 @@ def measure_cost(room: Room, arm: Arm, repeat: int, say: Say = print) -> None:
     samples = samples_of(base, clips, [], data.folder, steps * room.profile.sft_batch, 0)
     with TemporaryDirectory(prefix="costs-") as scratch:
         run_sft(base, samples, room.profile, scratch, steps=steps, say=say, **changes_of(arm, base))
-        rows = read_log(Path(scratch) / LOG)
+        rows = read_lines(Path(scratch) / LOG)
     warm = rows[len(rows) // 3 - 1]
     found = {
         "tokens": visual_tokens(base, samples[0]),

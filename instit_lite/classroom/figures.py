@@ -114,6 +114,13 @@ def show_images(
     images: Sequence, titles: Sequence[str] | None = None, *, alt: str, columns: int = 4, size: float = 2.4
 ) -> None:
     """Show images side by side, each `size` inches wide, under their `titles`; wrap after `columns`."""
+    show_figure(image_grid(images, titles, columns=columns, size=size), alt=alt)
+
+
+def image_grid(
+    images: Sequence, titles: Sequence[str] | None = None, *, columns: int = 4, size: float = 2.4
+) -> Figure:
+    """Return the figure that `show_images` shows; `fig.axes` begins with one axis an image."""
     if len(images) == 0 or (titles is not None and len(titles) != len(images)):
         raise InstitError(f"{len(images)} images with {0 if titles is None else len(titles)} titles")
     images = [to_rgb(image) for image in images]
@@ -127,7 +134,7 @@ def show_images(
         sharp = image.shape[1] < size * DPI
         axis.imshow(image, interpolation="nearest" if sharp else "antialiased")
         axis.set_title(title, fontsize=10)
-    show_figure(fig, alt=alt)
+    return fig
 
 
 use_style()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..dataset.statistics import format_table as format_table  # where a result's reader looks for it
 from ..errors import InstitError, RecordError
-from ..profiles import atomic_write_text
+from ..profiles import atomic_write_text, read_lines
 from .item import BenchItem, fingerprint
 from .score import Verdict, is_correct
 from .statistics import Interval, clustered_interval, paired_difference
@@ -162,17 +162,6 @@ class PredictionFile:
         with open(self.path, "a", encoding="utf-8") as file:
             for item, answer in zip(items, answers, strict=True):
                 file.write(json.dumps(prediction_line(item, answer)) + "\n")
-
-
-def read_lines(path: Path) -> list[dict]:
-    """Read JSON lines; what a kill cut short is left out."""
-    found = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            found.append(json.loads(text))
-        except ValueError:
-            continue
-    return found
 
 
 def prediction_line(item: BenchItem, answer: str) -> dict:

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from ..model.adapter import file_hash, swap_in
-from ..profiles import atomic_write_text
+from ..profiles import atomic_write_text, read_lines
 
 SEAL = "seal.json"
 PART = ".checkpoints.part"  # where a checkpoint is while it is being written
@@ -82,20 +82,8 @@ def remove_checkpoints(folder: str | Path) -> None:
         shutil.rmtree(checkpoint)
 
 
-def read_log(path: Path) -> list[dict]:
-    """Read a run's log of losses, one object a step; a last line cut short by a kill is left out."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
 def cut_log(path: Path, step: int) -> list[dict]:
     """Drop the lines after `step`, which a resumed run writes again; return those that stay."""
-    rows = [row for row in read_log(path) if row["step"] <= step]
+    rows = [row for row in read_lines(path) if row["step"] <= step]
     atomic_write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
     return rows

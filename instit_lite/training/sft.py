@@ -25,7 +25,7 @@ from ..model.adapter import base_facts, load_adapter, save_adapter
 from ..model.load import Base
 from ..model.memory import Work
 from ..model.qlora import QLora, attach_qlora, parts_table, trainable_parts
-from ..profiles import Profile, atomic_write_text
+from ..profiles import Profile, atomic_write_text, read_lines
 from .board import FOLDER, Board
 from .collator import Sample
 from .encoded import EncodedSamples
@@ -38,7 +38,7 @@ from .preflight import preflight
 from .processes import Processes, processes, share
 from .progress import LossLog
 from .proof import Proof
-from .resume import newest_whole_checkpoint, read_log, remove_checkpoints
+from .resume import newest_whole_checkpoint, remove_checkpoints
 from .settings import SftSettings, run_identity, settings_of, spread
 from .trainer import LossModule, SftTrainer
 
@@ -209,6 +209,6 @@ def quiet() -> Iterator[None]:
 
 
 def result_of(base: Base, out: Path) -> SftResult:
-    rows = read_log(out / LOG)
+    rows = read_lines(out / LOG)
     losses, seconds = [row["loss"] for row in rows], rows[-1]["seconds"] if rows else 0.0
     return SftResult(base, out / ADAPTER, losses, seconds, out / LOG)

@@ -7,8 +7,8 @@ import pytest
 
 from instit_lite import cli
 from instit_lite.errors import PreflightError
+from instit_lite.profiles import read_lines
 from instit_lite.training.board import FOLDER
-from instit_lite.training.resume import read_log
 from instit_lite.training.settings import SftSettings
 from instit_lite.training.sft import run_sft
 
@@ -43,7 +43,7 @@ def test_every_number_of_the_log_is_a_curve(new_base, mixed, tmp_path, monkeypat
     (writer,) = Writer.made
     assert writer.folder == str(tmp_path / FOLDER) and writer.purge_step == 1 and writer.closed
     expected = [(f"train/{name}", row[name], row["step"])
-                for row in read_log(done.log) for name in row if name != "step"]  # fmt: skip
+                for row in read_lines(done.log) for name in row if name != "step"]  # fmt: skip
     assert writer.scalars == expected and ("train/loss", done.losses[3], 4) in expected
 
 

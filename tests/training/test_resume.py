@@ -10,10 +10,9 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from instit_lite.errors import ModelError
+from instit_lite.profiles import read_lines
 from instit_lite.training import sft
-from instit_lite.training.resume import (
-    PART, checkpoints, cut_log, damage, newest_whole_checkpoint, read_log, read_seal,
-)  # fmt: skip
+from instit_lite.training.resume import PART, checkpoints, cut_log, damage, newest_whole_checkpoint, read_seal
 from instit_lite.training.settings import SftSettings
 from instit_lite.training.sft import run_sft
 from instit_lite.training.trainer import SftTrainer
@@ -92,7 +91,7 @@ def test_one_line_says_what_was_found_again(new_base, five, tmp_path, killed_at)
     assert f"adapter {found['adapter']}, optimiser after 4 steps" in line
     order = torch.randperm(5, generator=torch.Generator().manual_seed(SETTINGS.seed + 1)).tolist()
     assert f"next: sample {order[2]} of pass 2" in line, "a step of pass 2 is done: two samples"
-    rate = read_log(folder / "losses.jsonl")[4]["lr"]
+    rate = read_lines(folder / "losses.jsonl")[4]["lr"]
     assert float(re.search("learning rate (.*)", line)[1]) == pytest.approx(rate, 0.01)
 
 
@@ -111,11 +110,11 @@ def test_a_run_that_did_not_find_its_state_again_is_refused(
     new_base, five, tmp_path, killed_at, monkeypatch, place, name, broken, what
 ):
     folder = killed_at(tmp_path)
-    rows = read_log(folder / "losses.jsonl")
+    rows = read_lines(folder / "losses.jsonl")
     monkeypatch.setattr(place, name, broken)
     with pytest.raises(ModelError, match=f"checkpoint-4: .* its {what} is .*resume=False"):
         run_sft(new_base(), five, SETTINGS, folder, say=lambda line: None)
-    assert read_log(folder / "losses.jsonl")[:4] == rows[:4]
+    assert read_lines(folder / "losses.jsonl")[:4] == rows[:4]
 
 
 def test_files_of_two_checkpoints_are_not_mixed(new_base, five, tmp_path, killed_at):
@@ -175,6 +174,6 @@ def test_only_whole_checkpoints_count(tmp_path, killed_at):
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"st')
-    assert [row["step"] for row in read_log(path)] == [1, 2, 3]
+    assert [row["step"] for row in read_lines(path)] == [1, 2, 3]
     assert [row["step"] for row in cut_log(path, 2)] == [1, 2]
-    assert [row["step"] for row in read_log(path)] == [1, 2]
+    assert [row["step"] for row in read_lines(path)] == [1, 2]

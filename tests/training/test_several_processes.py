@@ -14,9 +14,10 @@ from accelerate.commands.launch import launch_command_parser
 from safetensors.torch import load_file
 
 from instit_lite.errors import PreflightError
+from instit_lite.profiles import read_lines
 from instit_lite.training.order import BLANK, Order
 from instit_lite.training.processes import Processes, processes, share
-from instit_lite.training.resume import checkpoints, read_log, read_seal
+from instit_lite.training.resume import checkpoints, read_seal
 from instit_lite.training.sft import run_sft
 
 sys.path.append(str(Path(__file__).parent))
@@ -54,7 +55,7 @@ def weights(folder):
 
 
 def assert_equal(folder, expected):
-    rows = read_log(folder / "losses.jsonl")
+    rows = read_lines(folder / "losses.jsonl")
     assert [row["step"] for row in rows] == list(range(1, len(expected.losses) + 1)), "one line a step"
     assert [row["loss"] for row in rows] == pytest.approx(expected.losses, abs=5e-6)
     ours, theirs = weights(folder / "adapter"), weights(expected.adapter_dir)
