@@ -1,6 +1,6 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert | merge`; each says
+`instit-lite doctor | annotate | build | plan | train | evaluate | outside | claims | convert | merge`; each says
 what it wrote.
 """
 
@@ -102,6 +102,23 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def outside(args: argparse.Namespace) -> int:
+    """Score a model on an outside bench: RefCOCOg, ViP-Bench, AI2D, ChartQA, EgoSchema, NExT-QA.
+
+    Rows and videos come from the bench's hub id, or from a folder with the same columns. After a kill, run it again.
+    """
+    from .dataset.statistics import format_table
+    from .evaluation.models.opening import open_model
+    from .evaluation.outside.run import run_bench
+
+    out = args.out or build_dir("outside")
+    ledger = out / "ledger.jsonl"
+    model = open_model(args.model, args.adapter, online=args.online, base_url=args.base_url, ledger=ledger)
+    print(format_table(run_bench(model, args.bench, out, source=args.source, split=args.split, frames=args.frames,
+                                 limit=args.limit, blind=args.blind, grades=args.grades)))  # fmt: skip
+    return 0
+
+
 def claims(args: argparse.Namespace) -> int:
     """Measure the paper's claims: train and answer what is missing, write the ledger."""
     from .claims.run import main as measure
@@ -159,10 +176,26 @@ def parser() -> argparse.ArgumentParser:
     scoring = add("evaluate", evaluate)
     scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
     scoring.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
+    add_outside(add("outside", outside, profile=False))
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
     add_merge(add("merge", merge, profile=False))
     return top
+
+
+def add_outside(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bench", help="ai2d, chartqa, refcocog, egoschema, nextqa or vip-bench")
+    command.add_argument("--model", required=True, help="folder, hub id, kit:FOLDER, micro, api:NAME or gemini:NAME")
+    command.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    command.add_argument("--source", help="a folder with the bench's files, or a hub id (default: the usual one)")
+    command.add_argument("--split", default="", help="default: the one that is scored; ViP-Bench: bbox or human")
+    command.add_argument("--frames", type=int, default=32, help="of a video, at most (default 32)")
+    command.add_argument("--limit", type=int, help="only the first so many questions")
+    command.add_argument("--blind", action="store_true", help="show no picture: what is known without looking")
+    command.add_argument("--grades", type=Path, help="ViP-Bench: the file that its own grading script wrote")
+    command.add_argument("--online", action="store_true", help="send frames to a remote service")
+    command.add_argument("--base-url", help="address of an OpenAI-compatible service")
+    command.add_argument("--out", type=Path, help="where to write (default: build/outside)")
 
 
 def add_convert(command: argparse.ArgumentParser) -> None:
