@@ -103,19 +103,15 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def outside(args: argparse.Namespace) -> int:
-    """Score a model on an outside bench: RefCOCOg, ViP-Bench, AI2D, ChartQA, EgoSchema, NExT-QA.
-
-    Rows and videos come from the bench's hub id, or from a folder with the same columns. After a kill, run it again.
-    """
+    """Score a model on an outside bench, from the hub or a folder with the same columns. After a kill, run it again."""
     from .dataset.statistics import format_table
     from .evaluation.models.opening import open_model
     from .evaluation.outside.run import run_bench
 
     out = args.out or build_dir("outside")
-    ledger = out / "ledger.jsonl"
-    model = open_model(args.model, args.adapter, online=args.online, base_url=args.base_url, ledger=ledger)
-    print(format_table(run_bench(model, args.bench, out, source=args.source, split=args.split, frames=args.frames,
-                                 limit=args.limit, blind=args.blind, grades=args.grades)))  # fmt: skip
+    model = open_model(args.model, args.adapter, online=args.online, base_url=args.base_url, ledger=out / "ledger.jsonl")
+    how = {name: getattr(args, name) for name in ("source", "split", "frames", "limit", "blind", "grades")}
+    print(format_table(run_bench(model, args.bench, out, **how)))
     return 0
 
 

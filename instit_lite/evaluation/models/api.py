@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,17 +29,18 @@ SERVICES = {  # address (None: $OPENAI_BASE_URL, else OpenAI itself), and the va
 }
 
 
+@dataclass(eq=False)
 class ApiModel:
     """A model by its name on the wire. `send` takes the arguments of a chat completion and returns the reply's body.
 
     `settings` overrule what a request says otherwise; None takes a field out, for services that do not know it.
     """
 
-    def __init__(
-        self, name: str, send: Callable[[dict], str], address: str, together: int = 8, **settings: Any
-    ) -> None:
-        self.name, self.send, self.address, self.together = name, send, address, together
-        self.settings = settings
+    name: str
+    send: Callable[[dict], str]
+    address: str
+    together: int = 8
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def identity(self) -> dict[str, str]:
         return {"model": self.name, "address": self.address, "settings": json.dumps(self.settings, sort_keys=True)}
@@ -53,10 +55,8 @@ class ApiModel:
         """The arguments of a chat completion: the frames of a clip under their timestamps, then the question."""
         content: list[dict] = []
         for number, frame in enumerate([] if blind else item.frames, start=1):
-            if item.split == "video":
-                content.append({"type": "text", "text": f"<{number}>"})
-            url = {"url": encode_picture(frame).uri, "detail": "high"}
-            content.append({"type": "image_url", "image_url": url})
+            content += [{"type": "text", "text": f"<{number}>"}] * (item.split == "video")
+            content.append({"type": "image_url", "image_url": {"url": encode_picture(frame).uri, "detail": "high"}})
         content.append({"type": "text", "text": item.prompt})
         asked = {"model": self.name, "messages": [{"role": "user", "content": content}], "temperature": 0.0}
         asked |= {"max_tokens": max_new_tokens} | self.settings
@@ -73,13 +73,12 @@ def api_model(
     `OfflineRefused` for an address elsewhere without `online`, or without its key in the environment.
     """
     usual, key_name = SERVICES[service]
-    address = choose_address(base_url or usual, online)
-    key = os.environ.get(key_name, "")
+    address, key = choose_address(base_url or usual, online), os.environ.get(key_name, "")
     if not key.strip() and not is_loopback(address):
-        host = urlsplit(address).hostname
-        raise OfflineRefused("there is no API key", path=host, cure=f"set {key_name} in the environment")
+        cure = f"set {key_name} in the environment"
+        raise OfflineRefused("there is no API key", path=urlsplit(address).hostname, cure=cure)
     client = Client.connect(address, name, ledger, online, api_key=key)
-    return ApiModel(name, sender(client), place_of_address(address), together, **settings)
+    return ApiModel(name, sender(client), place_of_address(address), together, settings)
 
 
 def sender(client: Client) -> Callable[[dict], str]:
@@ -98,14 +97,11 @@ def sender(client: Client) -> Callable[[dict], str]:
 
 
 def read_text(body: str) -> str:
-    """The text of a chat completion, a refusal's words included: they are what the model answered.
-
-    Raises `EndpointError` where the body is no chat completion.
-    """
+    """The text of a chat completion, a refusal's words included; `EndpointError` where the body is none."""
     try:
         choice = json.loads(body)["choices"][0]
         text = str(choice["message"].get("content") or choice["message"].get("refusal") or "").strip()
         return f"{text} {UNFINISHED}" if choice.get("finish_reason") in ("length", "content_filter") else text
     except (ValueError, LookupError, TypeError, AttributeError):
-        reason = f"the answer is not an API reply: {body.strip()[:60]!r}"
-        raise EndpointError(reason, cure="check that the address ends in /v1 or /openai, and is no login page") from None
+        cure = "check that the address ends in /v1 or /openai, and is no login page"
+        raise EndpointError(f"the answer is not an API reply: {body.strip()[:60]!r}", cure=cure) from None

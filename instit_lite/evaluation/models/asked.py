@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -19,18 +18,16 @@ from ..report import read_lines
 LEFT_OUT = (UnreadableInput, RecordError, PreflightError)  # one question's fault; any other error ends the run
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A question as a model sees it; `BenchItem` and `OutsideItem` have the same four, and more.
+class Asked(NamedTuple):
+    """A question as a model sees it; items of the benches have more.
 
-    `key`: no other question of the bench has it; `prompt`: all that is asked, options included; `split`: "video" for a
-    clip, anything else is a picture; `frames`: uint8 [F, H, W, 3] RGB.
+    `prompt`: all that is asked; `split`: "video" for a clip, else a picture; `frames`: uint8 [F, H, W, 3] RGB.
     """
 
     key: str
     prompt: str
     split: str
-    frames: np.ndarray = field(repr=False)
+    frames: np.ndarray
 
 
 class Model(Protocol):
@@ -43,21 +40,22 @@ class Model(Protocol):
         """What is stored with every score: enough to tell two models apart."""
 
     def answer(self, items: Sequence[Asked], *, blind: bool = False, max_new_tokens: int = 128) -> list[str]:
-        """Answer greedily, in the order of `items`; `blind` shows no frames.
+        """Answer greedily, in order; `blind` shows no frames. What the model did not end itself ends in `UNFINISHED`.
 
-        An answer that the model did not end itself ends in `UNFINISHED`. Raises one of `LEFT_OUT` for a question that
-        cannot be put to it.
+        Raises one of `LEFT_OUT` for a question that cannot be put to it.
         """
 
 
 def answer_and_keep(
     model: Model, items: Sequence[Asked], path: str | Path, *, blind: bool = False, max_new_tokens: int = 128,
-    quarantine: Quarantine | None = None, progress: bool = True,
+    show: Callable[[Any], np.ndarray] = lambda item: item.frames, quarantine: Quarantine | None = None,
+    progress: bool = True,
 ) -> list[str | None]:  # fmt: skip
     """Answer each item; every answer is on disk before more are asked, and a killed run goes on where it stopped.
 
     None stands for an item that could not be asked, which goes to the quarantine. `path` has a JSON line each, with
-    upstream's keys, behind one that names the run. Raises `InstitError` where it holds another run's answers.
+    upstream's keys, behind one that names the run; `show` reads an item's frames, once.
+    Raises `InstitError` where `path` holds another run's answers.
     """
     path, run = Path(path), {**model.identity(), "blind": blind, "max_new_tokens": max_new_tokens}
     if not path.exists():
@@ -66,11 +64,11 @@ def answer_and_keep(
     if head.get("run") != run:
         reason = f"holds the answers of another run: {head.get('run')}, not {run}"
         raise InstitError(reason, path=path, cure="give another file, or delete this one")
-    known = {(line["question_id"], line["question"]): line["model_prediction"] for line in lines}
+    known = {(line["key"], line["question"]): line["model_prediction"] for line in lines}
     left = [item for item in items if (item.key, item.prompt) not in known]
     for start in tqdm(range(0, len(left), model.together), disable=not progress, unit="batch"):
         batch = left[start : start + model.together]
-        answered = ask(model, batch, blind, max_new_tokens, quarantine or Quarantine())
+        answered = ask(model, batch, show, quarantine or Quarantine(), blind=blind, max_new_tokens=max_new_tokens)
         torn = not path.read_bytes().endswith(b"\n")  # a kill may have cut the last line
         with open(path, "a", encoding="utf-8") as file:
             file.write("\n" * torn + "".join(as_line(*pair) for pair in answered))
@@ -79,21 +77,21 @@ def answer_and_keep(
 
 
 def ask(
-    model: Model, items: Sequence[Asked], blind: bool, max_new_tokens: int, quarantine: Quarantine
-) -> list[tuple[Asked, str]]:
-    """Ask together, and one by one where that fails; return the items that were answered. Frames are read once."""
+    model: Model, items: Sequence[Any], show: Callable, quarantine: Quarantine, **how: Any
+) -> list[tuple[Any, str]]:  # fmt: skip
+    """Ask together, and one by one where that fails; return the items that were answered."""
     try:
-        shown = [Asked(item.key, item.prompt, item.split, item.frames) for item in items]
-        return list(zip(items, model.answer(shown, blind=blind, max_new_tokens=max_new_tokens), strict=True))
+        shown = [Asked(item.key, item.prompt, item.split, show(item)) for item in items]
+        return list(zip(items, model.answer(shown, **how), strict=True))
     except LEFT_OUT as problem:
         if len(items) > 1:
-            return [pair for item in items for pair in ask(model, [item], blind, max_new_tokens, quarantine)]
+            return [pair for item in items for pair in ask(model, [item], show, quarantine, **how)]
         quarantine.add(items[0].key, problem)
         return []
 
 
 def as_line(item: Asked, text: str) -> str:
     """One answer under the keys of upstream's prediction files."""
-    line = {"question_id": item.key, "question": item.prompt, "model_prediction": text,
-            "ground_truth": str(getattr(item, "answer", "")), "split": item.split}  # fmt: skip
+    line = {"question_id": getattr(item, "question_id", item.key), "question": item.prompt, "model_prediction": text,
+            "ground_truth": str(getattr(item, "answer", "")), "split": item.split, "key": item.key}  # fmt: skip
     return json.dumps(line, ensure_ascii=False) + "\n"

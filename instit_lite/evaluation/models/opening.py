@@ -3,8 +3,7 @@
     micro, or any name with an adapter      the kit's own way      kit:FOLDER     the same for a checkpoint
     FOLDER or hub id                        its own class          api:NAME, gemini:NAME     over the network
 
-The kit's own way is INST-IT's order: pictures squashed or cut into tiles, clips pooled 2 x 2 after the projector, the
-prompts of training. Adapters and the converted INST-IT checkpoints need it; a published baseline has its own class.
+The kit's own way is INST-IT's order and prompts: adapters and the converted INST-IT checkpoints need it.
 """
 
 from __future__ import annotations
@@ -38,30 +37,21 @@ class KitModel:
         return answer_items(self.base, items, self.together, blind, False, max_new_tokens)
 
 
-def kit_model(name: str, adapter: str | Path | None = None, **options: Any) -> KitModel:
-    """Load a base to ask it, a real one in NF4, with an adapter or without; `options` go to `load_base`.
-
-    An adapter's card fixes the options that it was trained with. Raises `ModelError`.
-    """
-    if adapter is None:
-        return KitModel(load_to_ask(name, **options))
-    folder = adapter_folder(adapter)
-    base = load_to_ask(name, **options | card_options(read_card(folder)))
-    return KitModel(load_adapter(base, folder))
-
-
 def open_model(
     name: str, adapter: str | Path | None = None, *, online: bool = False, base_url: str | None = None,
     ledger: str | Path | None = None, **options: Any,
 ) -> Model:  # fmt: skip
     """Open a model by its name; `online`, `base_url` and `ledger` are for a service, see `api_model`.
 
-    `options`: a service's settings, or what `from_pretrained` or `load_base` takes. Raises `ModelError`, or
-    `OfflineRefused`.
+    `options`: a service's settings, or what `from_pretrained` or `load_base` takes. Raises `ModelError`, `OfflineRefused`.
     """
     kind, _, rest = name.partition(":")
     if kind in SERVICES and rest:
         return api_model(rest, kind, base_url=base_url, online=online, ledger=ledger, **options)
-    if name == "micro" or adapter is not None or (kind == "kit" and rest):
-        return kit_model(rest if kind == "kit" and rest else name, adapter, **options)
-    return stock_model(name, **options)
+    own = kind == "kit" and bool(rest)
+    if not own and name != "micro" and adapter is None:
+        return stock_model(name, **options)
+    folder = None if adapter is None else adapter_folder(adapter)
+    fixed = card_options(read_card(folder)) if folder else {}  # what the adapter was trained with
+    base = load_to_ask(rest if own else name, **options | fixed)
+    return KitModel(load_adapter(base, folder) if folder else base)

@@ -2,7 +2,8 @@
 
 A model encodes with its own `get_image_features` or `get_video_features`, and placeholders are counted from what comes
 out: no processor's arithmetic is repeated, and counts fit by construction. The stock video processors cannot be built
-without torchvision, so clips are prepared here from the picture processor's settings, with Pillow.
+without torchvision, so clips are prepared here from the picture processor's settings, with Pillow. Every way takes the
+model, the checkpoint's picture processor, frames uint8 [F, H, W, 3], and whether they are a clip.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Seen(NamedTuple):
     """Encoded frames.
 
     `outputs`: for `forward(mm_encoder_outputs=...)`; `kind`: whose placeholder stands for them, "image" or "video";
-    `counts`: visual tokens behind each placeholder; `more`: what else the class wants beside them; `around`: what
-    stands around the tokens of one placeholder; `label`: what is written before each, with its number.
+    `counts`: visual tokens of each placeholder; `more`: what else the class wants; `around`: what stands around the
+    tokens of a placeholder; `label`: what is written before it, with its number.
     """
 
     outputs: dict[str, Any]
@@ -33,11 +34,6 @@ class Seen(NamedTuple):
     more: dict[str, torch.Tensor] = {}
     around: str = "{}"
     label: str = ""
-
-
-def see(model: PreTrainedModel, pictures: Any, frames: np.ndarray, clip: bool) -> Seen:
-    """Encode frames, uint8 [F, H, W, 3], as a clip or as pictures; `pictures`: the checkpoint's picture processor."""
-    return WAYS[model.config.model_type](model, pictures, frames, clip)
 
 
 def prepared(model: PreTrainedModel, pictures: Any, frames: np.ndarray, **options: Any) -> dict[str, torch.Tensor]:

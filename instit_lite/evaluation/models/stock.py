@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from ...training.stage import place
 from ..report import model_fingerprint
 from ..score import UNFINISHED
 from .asked import Asked
-from .seeing import WAYS, Seen, see
+from .seeing import WAYS, Seen
 
 DOCS = "docs/models-and-benches.md says what to do instead"
 
@@ -51,8 +50,11 @@ class StockModel:
     def answer_one(self, item: Asked, blind: bool, max_new_tokens: int) -> str:
         """Answer one question greedily."""
         clip, config = item.split == "video" or len(item.frames) > 1, self.model.config
+        see = WAYS[config.model_type]
         seen = Seen({}, "image", []) if blind else see(self.model, self.pictures, item.frames, clip)
-        ids = self.ids(self.prompt(item.prompt, seen)).to(self.model.device)
+        text, bos = self.prompt(item.prompt, seen), self.tokenizer.bos_token
+        own = bool(bos) and text.startswith(bos)  # else the tokenizer writes one, where it has one
+        ids = self.tokenizer(text, add_special_tokens=not own, return_tensors="pt")["input_ids"].to(self.model.device)
         needed, room = ids.shape[1] + max_new_tokens, config.get_text_config().max_position_embeddings
         if needed > room:
             reason = f"{item.key} with {len(item.frames)} frames needs {needed:,} positions, the model has {room:,}"
@@ -62,9 +64,8 @@ class StockModel:
             shown["mm_token_type_ids"] = (ids == config.image_token_id) + 2 * (ids == config.video_token_id)
         greedy = GenerationConfig(do_sample=False, num_beams=1, max_new_tokens=max_new_tokens, eos_token_id=self.ends,
                                   pad_token_id=self.ends[0])  # fmt: skip
-        rows = self.model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=greedy, **shown
-        )  # fmt: skip
+        whole = torch.ones_like(ids)
+        rows = self.model.generate(input_ids=ids, attention_mask=whole, generation_config=greedy, **shown)
         new = rows[0, ids.shape[1] :].tolist()
         text = self.tokenizer.decode(new, skip_special_tokens=True).strip()
         return text if new and new[-1] in self.ends else f"{text} {UNFINISHED}"
@@ -86,11 +87,6 @@ class StockModel:
             raise PreflightError(reason, cure="take the sign out of the question, or mend the chat template")
         return head + "".join(seen.around.format(sign * n) + tail for n, tail in zip(seen.counts, tails))
 
-    def ids(self, text: str) -> torch.Tensor:
-        """Token ids int64 [1, S], with one BOS where the tokenizer writes one."""
-        own = bool(self.tokenizer.bos_token) and text.startswith(self.tokenizer.bos_token)
-        return self.tokenizer(text, add_special_tokens=not own, return_tensors="pt")["input_ids"]
-
 
 def stock_model(name: str, *, dtype: torch.dtype | None = None, **options: Any) -> StockModel:
     """Load a checkpoint folder, or a hub id, of a class that `WAYS` knows.
@@ -111,16 +107,9 @@ def stock_model(name: str, *, dtype: torch.dtype | None = None, **options: Any) 
     except (OSError, ValueError, KeyError, ImportError) as problem:
         cure = f"download it again; where it brings its own code, {DOCS}"
         raise ModelError(f"no class of transformers loads it ({problem})", path=folder, cure=cure) from problem
-    model = model if options else model.to(place())
-    return StockModel(model.eval(), tokenizer, pictures, chat_template(folder, tokenizer), name)
-
-
-def chat_template(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The checkpoint's chat template: an older file's, or the tokenizer's; raises `ModelError`."""
-    older = folder / "chat_template.json"
-    if older.exists():
-        return json.loads(older.read_text(encoding="utf-8"))["chat_template"]
-    if isinstance(tokenizer.chat_template, str):
-        return tokenizer.chat_template
-    cure = "copy chat_template.json or chat_template.jinja from the checkpoint's page"
-    raise ModelError("has no chat template, so nobody knows how to ask it", path=folder, cure=cure)
+    older = folder / "chat_template.json"  # the tokenizer reads a newer one by itself
+    chat = json.loads(older.read_text("utf-8"))["chat_template"] if older.exists() else tokenizer.chat_template
+    if not isinstance(chat, str):
+        cure = "copy chat_template.json or chat_template.jinja from the checkpoint's page"
+        raise ModelError("has no chat template, so nobody knows how to ask it", path=folder, cure=cure)
+    return StockModel(model.eval() if options else model.eval().to(place()), tokenizer, pictures, chat, name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,8 @@ import numpy as np
 
 from ...dataset.quarantine import Quarantine
 from ...dataset.released import fetch
-from ...errors import InstitError, RecordError
-from .metrics import Scores, box_scores, choice_scores, chart_scores, part_scores
+from ...errors import InstitError, RecordError, UnreadableInput
+from .metrics import Scores, box_scores, chart_scores, choice_scores
 from .sources import Source
 
 LETTER_ONLY = "\nAnswer with the option's letter from the given choices directly."
@@ -29,27 +28,21 @@ BOX_WANTED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class OutsideItem:
+class OutsideItem(NamedTuple):
     """One question of an outside bench; see `Asked`.
 
-    `clip_id`: the picture or video that it is about; `look`: reads the frames; `answer`: what is true, in the bench's
-    own form; `groups`: the parts of the bench that it counts in.
+    `clip_id`: the picture or video that it is about; `look`: reads the frames, uint8 [F, H, W, 3]; `answer`: what is
+    true, in the bench's own form; `groups`: the parts of the bench that it counts in.
     """
 
     key: str
     prompt: str
     split: str
     clip_id: str
-    look: Callable[[], np.ndarray] = field(repr=False)
+    look: Callable[[], np.ndarray]
     answer: Any
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = {}
     groups: tuple[str, ...] = ()
-
-    @property
-    def frames(self) -> np.ndarray:
-        """uint8 [F, H, W, 3], read anew at every access. Raises `UnreadableInput`."""
-        return self.look()
 
 
 def lettered(row: dict, options: list[str]) -> tuple[str, str, dict[str, str]]:
@@ -73,7 +66,7 @@ def egoschema(row: dict, source: Source, number: int) -> Iterator[OutsideItem]:
 
 
 def nextqa(row: dict, source: Source, number: int) -> Iterator[OutsideItem]:
-    name, (prompt, *truth) = str(row["video"]), lettered(row, [row[column] for column in A_TO_E])
+    name, (prompt, *truth) = str(row["video"]), lettered(row, [row[f"a{i}"] for i in range(5)])
     groups = (str(row["type"]),)
     yield OutsideItem(f"nextqa-{number}", prompt, "video", name, lambda: source.video(name), *truth, groups)
 
@@ -94,35 +87,28 @@ def refcocog(row: dict, source: Source, number: int) -> Iterator[OutsideItem]:
 
 
 class OutsideBench(NamedTuple):
-    """`hub`: its id; `where`: the folder of its rows there; `score`: of an answer, what is true, and options; `longest`:
-    new tokens; `paper`: figures of LLaVA-NeXT, INST-IT Vicuna and INST-IT Qwen2."""
+    """`where`: the folder of its rows on the hub; `score`: of an answer, what is true, and options; `longest`: new tokens;
+    `paper`: figures of LLaVA-NeXT, INST-IT Vicuna and INST-IT Qwen2. ViP-Bench has files and grades of its own."""
 
     hub: str
     where: str
     split: str
-    columns: tuple[str, ...]
-    items: Callable[[dict, Source, int], Iterator[OutsideItem]] | None  # None: files of its own
-    score: Callable[[str, Any, dict[str, str]], Scores]
+    items: Callable[[dict, Source, int], Iterator[OutsideItem]] | None
+    score: Callable[[str, Any, dict[str, str]], Scores] | None
     longest: int
     paper: str
 
 
-A_TO_E = tuple(f"a{i}" for i in range(5))
-BENCHES = {
-    "ai2d": OutsideBench("lmms-lab-encoder/ai2d", "data", "test", ("question", "options", "answer", "image"),
-                         ai2d, choice_scores, 16, "66.6, 71.0, 78.7 (Table 3)"),
-    "chartqa": OutsideBench("lmms-lab-encoder/ChartQA", "data", "test", ("type", "question", "answer", "image"),
-                            chartqa, chart_scores, 16, "54.8, 68.3, 72.8 (Table 3)"),
-    "refcocog": OutsideBench("lmms-lab-encoder/RefCOCOg", "data", "val",
-                             ("question_id", "image", "answer", "bbox", "file_name"),
-                             refcocog, box_scores, 64, "52.2, 63.0, - (in the text, without the metric's name)"),
-    "egoschema": OutsideBench("lmms-eval/egoschema", "Subset", "test", ("video_idx", "question", "option", "answer"),
-                              egoschema, choice_scores, 16, "50.0, 57.8, 50.4 (Table 4)"),
-    "nextqa": OutsideBench("lmms-eval/NExTQA", "MC", "test", ("video", "question", "answer", "type", *A_TO_E),
-                           nextqa, choice_scores, 16, "58.4, 70.2, 73.0 (Table 4)"),
-    "vip-bench": OutsideBench("mucai/ViP-Bench", "", "bbox", (), None, part_scores, 128,
-                              "-, 45.1, 50.5 (bbox) and -, 48.2, 49.0 (human), graded by GPT-4 (Table 5)"),
-}  # fmt: skip
+BENCHES = {name: OutsideBench(*known) for name, known in {
+    "ai2d": ("lmms-lab-encoder/ai2d", "data", "test", ai2d, choice_scores, 16, "66.6, 71.0, 78.7 (Table 3)"),
+    "chartqa": ("lmms-lab-encoder/ChartQA", "data", "test", chartqa, chart_scores, 16, "54.8, 68.3, 72.8 (Table 3)"),
+    "refcocog": ("lmms-lab-encoder/RefCOCOg", "data", "val", refcocog, box_scores, 64,
+                 "52.2, 63.0, - (in the text, without the metric's name)"),
+    "egoschema": ("lmms-eval/egoschema", "Subset", "test", egoschema, choice_scores, 16, "50.0, 57.8, 50.4 (Table 4)"),
+    "nextqa": ("lmms-eval/NExTQA", "MC", "test", nextqa, choice_scores, 16, "58.4, 70.2, 73.0 (Table 4)"),
+    "vip-bench": ("mucai/ViP-Bench", "", "bbox", None, None, 128,
+                  "-, 45.1, 50.5 (bbox) and -, 48.2, 49.0 (human), graded by GPT-4 (Table 5)"),
+}.items()}  # fmt: skip
 
 
 def load_items(
@@ -135,17 +121,18 @@ def load_items(
     """
     if name not in BENCHES:
         raise InstitError(f"there is no bench {name!r}", cure=f"choose one of {', '.join(BENCHES)}")
-    bench, found, quarantine = BENCHES[name], [], quarantine or Quarantine()
-    source, split = source or bench.hub, split or bench.split
+    bench, found, left_out = BENCHES[name], [], quarantine or Quarantine()
     if bench.items is None:
-        return vip_bench(source, split)[:limit]
-    files = Source(source, split, bench.where, most)
-    for number, row in enumerate(files.rows(bench.columns)):
+        return vip_bench(source or bench.hub, split or bench.split)[:limit]
+    files = Source(source or bench.hub, split or bench.split, bench.where, most)
+    for number, row in enumerate(files.rows()):
         try:
             found += bench.items(row, files, number)
-        except (InstitError, TypeError, ValueError) as problem:
-            wrong = problem if isinstance(problem, InstitError) else RecordError(f"does not fit ({problem})")
-            quarantine.add(f"{name} row {number}", wrong)
+        except KeyError as problem:
+            cure = "give a folder with the bench's own columns"
+            raise RecordError(f"has no column {problem}, only {', '.join(row)}", path=files.folder, cure=cure) from None
+        except (UnreadableInput, RecordError, TypeError, ValueError) as problem:
+            left_out.add(f"{name} row {number}", RecordError(str(problem), path=files.folder))
         if limit and len(found) >= limit:
             break
     return found[:limit]
@@ -158,14 +145,14 @@ def vip_bench(source: str | Path, split: str) -> list[OutsideItem]:
     files = Source(folder / split / "images", "", "")
     try:
         truths = json.loads((folder / meta).read_text(encoding="utf-8"))
-        lines = (folder / split / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-        return [vip_item(json.loads(line), truths, files) for line in lines if line.strip()]
+        rows = map(json.loads, (folder / split / "questions.jsonl").read_text(encoding="utf-8").splitlines())
+        return [vip_item(row, truths[f"v1_{row['question_id']}"], files) for row in rows]
     except (OSError, ValueError, LookupError, TypeError) as problem:
         cure = f"give {BENCHES['vip-bench'].hub}, or a folder like it, and the split bbox or human"
         raise RecordError(f"ViP-Bench cannot be read ({problem!r})", path=folder, cure=cure) from problem
 
 
-def vip_item(row: dict, truths: dict, files: Source) -> OutsideItem:
-    key, prompt, picture = f"v1_{row['question_id']}", row["text"].replace("<image>", "").strip(), row["image"]
-    look, groups = lambda: files.picture(picture), tuple(sorted(set(truths[key]["capability"])))
-    return OutsideItem(key, prompt, "image", picture, look, truths[key]["answer"], groups=groups)
+def vip_item(row: dict, truth: dict, files: Source) -> OutsideItem:
+    prompt, groups = row["text"].replace("<image>", "").strip(), tuple(sorted(set(truth["capability"])))
+    return OutsideItem(f"v1_{row['question_id']}", prompt, "image", row["image"], lambda: files.picture(row["image"]),
+                       truth["answer"], groups=groups)  # fmt: skip

@@ -37,11 +37,8 @@ def chart_scores(answer: str, truth: str, options: dict[str, str]) -> Scores:
 
     A percentage is read as its hundredth. A true value of 0 is compared as text, as in the published scorers.
     """
-    said, true = as_number(answer), as_number(truth)
-    if said is not None and true:
-        right = abs(said - true) <= 0.05 * abs(true)
-    else:
-        right = answer.strip().lower() == truth.strip().lower()
+    said, true, same = as_number(answer), as_number(truth), answer.strip().lower() == truth.strip().lower()
+    right = abs(said - true) <= 0.05 * abs(true) if said is not None and true else same
     return {"relaxed accuracy": float(right)} if answer.strip() else None
 
 
@@ -74,18 +71,3 @@ def iou(a: Box, b: Box) -> float:
     areas = [max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (a, b)]
     both = max(0.0, width) * max(0.0, height)
     return both / (sum(areas) - both) if both and min(areas) else 0.0
-
-
-def part_scores(answer: str, truth: str, options: dict[str, str]) -> Scores:
-    """The share of a ViP-Bench truth's parts that an answer names, word for word; <AND> joins parts, <OR> ways to say one.
-
-    A rule for offline use, not the bench's official grade.
-    """
-    said = f" {as_words(answer)} "
-    parts = [[as_words(way) for way in part.split("<OR>")] for part in truth.split("<AND>")]
-    named = sum(any(way and f" {way} " in said for way in ways) for ways in parts)
-    return {"parts named (a rule, not GPT-4)": named / len(parts)} if answer.strip() else None
-
-
-def as_words(text: str) -> str:
-    return " ".join(re.findall(r"-?\d+(?:\.\d+)?|\w+", text.lower()))

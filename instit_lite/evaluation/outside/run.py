@@ -1,7 +1,4 @@
-"""A whole outside bench. In: its name, a model, its files. Out: answers kept as they come, and a table of its metrics.
-
-An answer that cannot be read counts 0 and is counted as unparsed; so does a question that could not be asked.
-"""
+"""A whole outside bench. In: its name, a model, its files. Out: answers kept as they come, and a table of its metrics."""
 
 from __future__ import annotations
 
@@ -34,16 +31,18 @@ def run_bench(
     items = load_items(name, source, split=split, most=frames, limit=limit, quarantine=quarantine)
     say(f"{len(items)} questions of {name}")
     bench, stem = BENCHES[name], "-".join(filter(None, (name, split, "blind" * blind)))
-    answers = answer_and_keep(model, items, out / f"answers-{stem}.jsonl", blind=blind, quarantine=quarantine,
-                              max_new_tokens=bench.longest, progress=progress)  # fmt: skip
+    answers = answer_and_keep(model, items, out / f"answers-{stem}.jsonl", blind=blind, show=lambda item: item.look(),
+                              quarantine=quarantine, max_new_tokens=bench.longest, progress=progress)  # fmt: skip
     # a mark that an answer was cut short is no part of it: the official rules read what is there
     said = [None if answer is None else answer.removesuffix(UNFINISHED).strip() for answer in answers]
-    scores = [None if a is None else bench.score(a, item.answer, item.options) for item, a in zip(items, said)]
-    if name == "vip-bench":
-        graded = json.dumps({item.key: answer or "" for item, answer in zip(items, said)}, indent=1)
-        atomic_write_text(out / f"{stem}-for-grading.json", graded)
-        scores = official_grades(items, grades) if grades else scores
-    table = metric_table(items, scores, f"{name}, {model.name}{', blind' * blind}", bench.paper)
+    if bench.score:
+        scores = [None if a is None else bench.score(a, item.answer, item.options) for item, a in zip(items, said)]
+    else:
+        waiting = out / f"{stem}-for-grading.json"
+        atomic_write_text(waiting, json.dumps({item.key: a or "" for item, a in zip(items, said)}, indent=1))
+        say(f"wrote {waiting}: let ViP-Bench's own script grade it, and give its file with --grades")
+        scores = official_grades(items, grades) if grades else []
+    table = metric_table(items if scores else [], scores, f"{name}, {model.name}{', blind' * blind}", bench.paper)
     save_result(table, out / f"{stem}.json")
     say(str(quarantine))
     return table
