@@ -12,6 +12,7 @@ import torch
 import transformers
 from PIL import Image
 from tiny_models import FAMILIES, checkpoint
+from tokenizers import Tokenizer, processors
 
 from instit_lite.annotation.server import Handler, LoopbackServer, completion, running
 from instit_lite.dataset.quarantine import Quarantine
@@ -24,7 +25,7 @@ from instit_lite.evaluation.models.asked import Asked, answer_and_keep
 from instit_lite.evaluation.models.opening import KitModel, open_model
 from instit_lite.evaluation.models.paper import COLUMNS, TABLE_2, beside_paper, figures_of
 from instit_lite.evaluation.models.seeing import QWEN_CLIP, WAYS
-from instit_lite.evaluation.models.stock import stock_model
+from instit_lite.evaluation.models.stock import StockModel, stock_model
 from instit_lite.evaluation.report import score_rows
 from instit_lite.evaluation.score import UNFINISHED
 from instit_lite.model.adapter import base_facts, save_adapter
@@ -171,6 +172,21 @@ def test_what_does_not_fit_the_context_is_refused_before_it_is_asked(stock):
 def test_a_question_with_the_models_own_sign_is_refused(stock):
     with pytest.raises(PreflightError, match="2 signs <image> for 1 pictures"):
         stock("llava").answer([Asked("1", "What is <image>?", "image", PICTURE)])
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_prompt_begins_with_one_bos_whoever_writes_it(stock, monkeypatch, written):
+    """Real Llama tokenizers write one themselves; some chat templates do."""
+    model, given = stock("llava"), []
+    own = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
+    bos = (model.tokenizer.bos_token, model.tokenizer.bos_token_id)
+    own.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[bos])
+    files = {f"{name}_token": getattr(model.tokenizer, f"{name}_token") for name in ("bos", "eos", "unk", "pad")}
+    writes = transformers.PreTrainedTokenizerFast(tokenizer_object=own, **files)
+    other = StockModel(model.model, writes, model.pictures, "<s>" * written + model.chat, "other")
+    monkeypatch.setattr(model.model, "generate", lambda input_ids, **_: given.append(input_ids[0]) or input_ids)
+    other.answer([Asked("1", QUESTION, "image", PICTURE)])
+    assert (given[0] == bos[1]).sum() == 1 and given[0][0] == bos[1]
 
 
 def test_no_torchvision_and_every_way_is_proven():
