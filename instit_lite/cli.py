@@ -1,7 +1,7 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert | merge | verify`; each
-says what it wrote.
+`instit-lite doctor | annotate | build | plan | train | evaluate | outside | claims | convert | merge |
+verify`; each says what it wrote.
 """
 
 from __future__ import annotations
@@ -105,6 +105,19 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def outside(args: argparse.Namespace) -> int:
+    """Score a model on an outside bench, from the hub or a folder with the same columns. After a kill, run it again."""
+    from .dataset.statistics import format_table
+    from .evaluation.models.opening import open_model
+    from .evaluation.outside.run import run_bench
+
+    out = args.out or build_dir("outside")
+    model = open_model(args.model, args.adapter, online=args.online, base_url=args.base_url, ledger=out / "ledger.jsonl")
+    how = {name: getattr(args, name) for name in ("source", "split", "frames", "limit", "blind", "grades")}
+    print(format_table(run_bench(model, args.bench, out, **how)))
+    return 0
+
+
 def claims(args: argparse.Namespace) -> int:
     """Measure the paper's claims: train and answer what is missing, write the ledger."""
     from .claims.run import main as measure
@@ -188,11 +201,27 @@ def parser() -> argparse.ArgumentParser:
     add_plan(add("plan", plan, profile=False))
     add_train(add("train", train))
     add_evaluate(add("evaluate", evaluate))
+    add_outside(add("outside", outside, profile=False))
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
     add_merge(add("merge", merge, profile=False))
     add_verify(add("verify", verify, profile=False))
     return top
+
+
+def add_outside(command: argparse.ArgumentParser) -> None:
+    command.add_argument("bench", help="ai2d, chartqa, refcocog, egoschema, nextqa or vip-bench")
+    command.add_argument("--model", required=True, help="folder, hub id, kit:FOLDER, micro, api:NAME or gemini:NAME")
+    command.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    command.add_argument("--source", help="a folder with the bench's files, or a hub id (default: the usual one)")
+    command.add_argument("--split", default="", help="default: the one that is scored; ViP-Bench: bbox or human")
+    command.add_argument("--frames", type=int, default=32, help="of a video, at most (default 32)")
+    command.add_argument("--limit", type=int, help="only the first so many questions")
+    command.add_argument("--blind", action="store_true", help="show no picture: what is known without looking")
+    command.add_argument("--grades", type=Path, help="ViP-Bench: the file that its own grading script wrote")
+    command.add_argument("--online", action="store_true", help="send frames to a remote service")
+    command.add_argument("--base-url", help="address of an OpenAI-compatible service")
+    command.add_argument("--out", type=Path, help="where to write (default: build/outside)")
 
 
 def add_convert(command: argparse.ArgumentParser) -> None:

@@ -184,9 +184,9 @@ def prepare(config: PreTrainedConfig, pool: str, tiles: int, context: int | None
         config.anyres = bool(config.image_grid_pinpoints)
 
 
-def load_model(folder: Path, config: PreTrainedConfig, **options: Any) -> PreTrainedModel:
-    """Load the weights; a checkpoint that leaves a parameter at random is refused."""
-    model, found = CLASSES[config.model_type].from_pretrained(
+def load_model(folder: Path, config: PreTrainedConfig, kind: Any = None, **options: Any) -> PreTrainedModel:
+    """Load the weights; a checkpoint that leaves a parameter at random is refused. `kind`: None is the kit's class."""
+    model, found = (kind or CLASSES[config.model_type]).from_pretrained(
         folder, config=config, output_loading_info=True, **options
     )
     absent = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
