@@ -31,7 +31,7 @@ class Quarantine:
             self.first.append(f"{item}: {error}")
         if self.path:
             line = {"item": item, "path": error.path, "reason": error.reason, "cure": error.cure}
-            with open(self.path, "a", encoding="utf-8") as file:
+            with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as file:  # names may be no UTF-8
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def __str__(self) -> str:
