@@ -21,12 +21,13 @@ def read_rest(path: Path, max_frames: int, refusal: UnreadableInput) -> Clip:
     """
     with open_video(path) as (container, stream):
         times, tick, declared = times_in(container, stream), float(stream.time_base), stream.frames
-    left = np.array([place for place, _ in left_of(path)], int)
+    left = np.unique([place for place, _ in left_of(path)]).astype(int)
     if not len(left):
         raise refusal
     starts = (np.array(times) - times[0]) * tick
-    duration = float(starts[left[-1]] + np.diff(starts).mean()) if len(starts) > 1 else 0.0
-    indices = left[bin_centres(starts[left], duration, max_frames)]
+    duration = float(starts[left[-1]] + np.diff(starts).mean()) if len(starts) > 1 else tick
+    first = starts[left[0]]
+    indices = left[bin_centres(starts[left] - first, duration - first, max_frames)]
     frames, _, _ = convert(path, indices, left_of(path))
     total = max(declared, len(times))
     lost = f"{len(left)} of {total} frames could be read, {1 - len(left) / total:.0%} missing"
