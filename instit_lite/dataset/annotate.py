@@ -83,8 +83,7 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     """
     out = Path(request.out)
     get_style(request.style)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / CARD).exists()):
-        raise InstitError("holds other files", path=out, cure="name a new or empty folder with --out")
+    refuse_others(out, CARD)
     say(f"{request.source}: reading, finding instances (the motion tracker looks at all frames: up to a minute)")
     made_from = fingerprint(request)
     with warnings.catch_warnings(record=True) as caught:
@@ -112,6 +111,17 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     ids = sorted({int(i) for d in found for i in d.tracker_id})
     files = sorted(f for f in out.rglob("*") if f.is_file() and f.parent.name != "frames")
     return Annotated(len(marked), ids, annotation.annotator, findings, list(said), [out / "frames", *files])
+
+
+def refuse_others(out: Path, ours: str) -> None:
+    """Refuse to write into a folder that holds files, but not the file `ours`, by which a former output is known."""
+    cure = "name a new or empty folder with --out"
+    try:
+        strange = out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ours).exists())
+    except OSError as problem:
+        raise InstitError(f"cannot be written to ({problem.strerror})", path=out, cure=cure) from problem
+    if strange:
+        raise InstitError("holds other files", path=out, cure=cure)
 
 
 def fingerprint(request: Request) -> dict[str, Any]:

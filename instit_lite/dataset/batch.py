@@ -7,6 +7,7 @@ second run goes on: what is there and made from the same files with the same set
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 from ..errors import EndpointError, InstitError, OfflineRefused, OutputError
 from ..marks.images import SUFFIXES, entries
 from ..marks.style import get_style
-from .annotate import CARD, PART, Request, fingerprint
+from .annotate import CARD, PART, Request, fingerprint, refuse_others
 from .quarantine import Quarantine
 from .records import load_records, save_records
 from .worker import Worker
@@ -88,8 +89,7 @@ def annotate_all(
     """
     out = Path(out)
     get_style(requests[0].style)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / QUARANTINE).exists()):
-        raise InstitError("holds other files", path=out, cure="name a new or empty folder with --out")
+    refuse_others(out, QUARANTINE)
     (out / ITEMS).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
@@ -153,7 +153,7 @@ def write_records(requests: Sequence[Request], out: Path) -> None:
     """Gather the records of all items in one file, with ids from 1 and paths from `out`."""
     gathered = []
     for request in requests:
-        if (request.out / CARD).exists():
+        if os.path.exists(request.out / CARD):  # False also for a name that is too long
             (record,) = load_records(request.out / "record.json")[0]
             kind = "video" if "video_id" in record else "image"
             path = f"{ITEMS}/{record[f'{kind}_path']}"

@@ -40,7 +40,7 @@ class Worker:
         timer = threading.Timer(limit, lambda: (late.set(), self.end()))
         timer.start()
         try:
-            print(json.dumps(asdict(request), default=str), file=self.process.stdin, flush=True)
+            print(posed(request), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
@@ -50,15 +50,25 @@ class Worker:
             code = self.process.wait()
             reason = f"took longer than {limit:g} s" if late.is_set() else f"ended the process that read it (exit {code})"
             raise errors.UnreadableInput(reason, path=request.source, cure="cut or re-encode it, or raise --limit")
-        told = json.loads(line)
-        if "error" in told:
-            raise getattr(errors, told["error"], errors.InstitError)(told["reason"], path=told["path"], cure=told["cure"])
-        return told["done"]
+        return understood(line)
 
     def end(self) -> None:
         """End the process, if there is one."""
         if self.process is not None:
             self.process.kill()
+
+
+def posed(request: Request) -> str:
+    """Write a request as a line."""
+    return json.dumps(asdict(request), default=str)
+
+
+def understood(line: str) -> str:
+    """Return what a line tells of an item that was annotated; raise the error that it tells of."""
+    told = json.loads(line)
+    if "error" in told:
+        raise getattr(errors, told["error"], errors.InstitError)(told["reason"], path=told["path"], cure=told["cure"])
+    return told["done"]
 
 
 def answer(line: str) -> dict[str, Any]:

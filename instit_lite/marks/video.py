@@ -22,7 +22,7 @@ from .files import check_media
 from .images import check_size, on_white
 
 AGAIN = "copy or download it again, or re-encode it"
-REST = f"{AGAIN}; or take what is left of it with salvage"
+REST = f"{AGAIN}; or take what is left of it (--salvage)"
 SEE_THROUGH = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop the transparency of these
 HDR = (16, 18)  # transfer functions PQ and HLG
 LOCAL = {"protocol_whitelist": "file", "pattern_type": "none"}  # no address in a file is followed; % is a letter
