@@ -88,11 +88,15 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     made_from = fingerprint(request)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        clip, found = instances_of(request)
+        try:
+            clip, found = instances_of(request)
+            check_instances(found, clip.frames)
+        except InstitError as problem:
+            problem.path = problem.path or str(request.source)
+            raise
     said = dict.fromkeys(str(w.message).removeprefix(f"{request.source}: ") for w in caught)
     for line in said:
         say(f"warning: {line}")
-    check_instances(found, clip.frames)
     say(f"marking and annotating {len(clip.frames)} frame(s)")
     marked = mark_clip(clip.frames, found, request.style)
     annotation = describe(request, clip, found, marked)
@@ -132,14 +136,16 @@ def fingerprint(request: Request) -> dict[str, Any]:
     return settings | {"asks": bool(request.base_url), **{key: stamp(path) for key, path in given.items()}}
 
 
-def stamp(path: Path | None) -> list[int] | None:
+def stamp(path: str | Path | None) -> list[int] | None:
     """Return count, bytes and newest time (ns) of a file, or of the files in a folder; None for what is not there."""
+    if path is None:
+        return None
     try:
-        files = [path] if path is None or not path.is_dir() else list(path.iterdir())
-        seen = [os.stat(file) for file in files if file is not None]
+        files = list(Path(path).iterdir()) if os.path.isdir(path) else [path]
+        seen = [os.stat(file) for file in files]
     except OSError:
         return None
-    return [len(seen), sum(s.st_size for s in seen), max((s.st_mtime_ns for s in seen), default=0)] if path else None
+    return [len(seen), sum(s.st_size for s in seen), max((s.st_mtime_ns for s in seen), default=0)]
 
 
 def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
