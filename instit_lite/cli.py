@@ -244,6 +244,8 @@ def add_plan(command: argparse.ArgumentParser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a typed error becomes one line on stderr and exit code 2."""
     args = parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     try:
         return args.action(args)
     except InstitError as error:

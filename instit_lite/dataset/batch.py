@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -22,17 +22,16 @@ from ..errors import EndpointError, InstitError, OfflineRefused, OutputError
 from ..marks.images import SUFFIXES, entries
 from ..marks.style import get_style
 from .annotate import CARD, PART, Request, fingerprint, refuse_others
-from .quarantine import Quarantine
-from .records import load_records, save_records
-from .worker import Worker
+from .quarantine import Quarantine, plain
+from .records import is_video, read_list
+from .worker import annotate_apart, end_all
 
 ITEMS, QUARANTINE, RECORDS = "items", "quarantine.jsonl", "records.json"
 VIDEOS = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split())
 PATIENCE = 3  # failures of the endpoint in a row that stop the batch
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     """How many items were annotated now, were there before, and were left out."""
 
     done: int
@@ -102,24 +101,20 @@ def annotate_all(
 
 def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say: Callable[[str], None]) -> Tally:
     """Annotate what is not there yet, in order; see `annotate_all`."""
-    quarantine, local, started, began = Quarantine(out / QUARANTINE), threading.local(), [], 0.0
+    quarantine, began = Quarantine(out / QUARANTINE), 0.0
     todo = [request for request in requests if not is_current(request)]
     kept, failed = len(requests) - len(todo), 0
     say(f"{len(requests)} items, {kept} of them are there")
 
     def one(request: Request) -> str | InstitError:
-        if not hasattr(local, "worker"):
-            local.worker = Worker()
-            started.append(local.worker)
         try:
-            return local.worker.ask(request, limit)
+            return annotate_apart(request, limit)
         except InstitError as problem:
             return problem
 
     pool = ThreadPoolExecutor(workers)
     try:
         for n, (request, told) in enumerate(zip(todo, pool.map(one, todo)), start=1):
-            name = plain(request.source.name)
             if isinstance(told, InstitError):
                 failed = failed + 1 if isinstance(told, EndpointError) else 0
                 if isinstance(told, OfflineRefused | OutputError) or failed == PATIENCE:
@@ -129,11 +124,11 @@ def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say:
                 told = f"QUARANTINED: {told.reason}"
             began = began or time.monotonic()  # the first item waits for its process to start
             left = (time.monotonic() - began) / max(n - 1, 1) * (len(todo) - n)
-            say(f"[{n}/{len(todo)}] {name}: {plain(told)}" + f" (about {left / 60:.0f} min left)" * (left > 60))
+            line = plain(f"[{n}/{len(todo)}] {request.source.name}: {told}")
+            say(line + f" (about {left / 60:.0f} min left)" * (left > 60))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in started:
-            worker.end()
+        end_all()
     write_records(requests, out)
     say(str(quarantine))
     return Tally(len(todo) - quarantine.count, kept, quarantine.count)
@@ -150,17 +145,14 @@ def is_current(request: Request) -> bool:
 
 
 def write_records(requests: Sequence[Request], out: Path) -> None:
-    """Gather the records of all items in one file, with ids from 1 and paths from `out`."""
-    gathered = []
-    for request in requests:
-        if os.path.exists(request.out / CARD):  # False also for a name that is too long
-            (record,) = load_records(request.out / "record.json")[0]
-            kind = "video" if "video_id" in record else "image"
-            path = f"{ITEMS}/{record[f'{kind}_path']}"
-            gathered.append(record | {f"{kind}_id": len(gathered) + 1, f"{kind}_path": path})
-    save_records(out / RECORDS, gathered)
-
-
-def plain(text: str) -> str:
-    """Return a text without line breaks and control characters: names of files are anybody's."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Gather the records of all items in one json list, with ids from 1 and paths from `out`."""
+    partial, count = out / f"{PART}{RECORDS}", 0
+    with open(partial, "w", encoding="utf-8") as file:
+        for request in requests:
+            if os.path.exists(request.out / CARD):  # False also for a name that is too long
+                (record,) = read_list(request.out / "record.json")
+                kind, count = "video" if is_video(record) else "image", count + 1
+                record |= {f"{kind}_id": count, f"{kind}_path": f"{ITEMS}/{record[f'{kind}_path']}"}
+                file.write(("[\n" if count == 1 else ",\n") + json.dumps(record, ensure_ascii=False))
+        file.write("\n]\n" if count else "[]\n")
+    os.replace(partial, out / RECORDS)

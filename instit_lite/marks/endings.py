@@ -14,22 +14,20 @@ from pathlib import Path
 from ..errors import UnreadableInput
 
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a JPEG; zeros and restarts belong to what is around them
-END = 0xD9
 
 
 def check_end(path: Path, whole: bool = False) -> None:
     """Warn of bytes behind the end mark of a picture; where it must be `whole`, refuse one without end mark."""
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        walk = next((walk for start, walk in WALKS.items() if data[: len(start)] == start), len)
+        find = next((find for start, find in ENDS.items() if data[: len(start)] == start), len)
         try:
-            end = walk(data)
+            behind = len(data) - find(data)
         except (IndexError, struct.error):
-            end = None
-        size = len(data)
-    if whole and (end is None or end > size):
+            behind = -1
+    if whole and behind < 0:
         raise UnreadableInput("is cut short: its end mark is missing", path=path, cure="copy it again")
-    if end is not None and end < size:
-        warnings.warn(f"{path}: {size - end} bytes behind its end were passed over", stacklevel=4)
+    if behind > 0:
+        warnings.warn(f"{path}: {behind} bytes behind its end were passed over", stacklevel=4)
 
 
 def png_end(data: mmap) -> int:
@@ -40,25 +38,25 @@ def png_end(data: mmap) -> int:
     return at
 
 
-def jpeg_end(data: mmap) -> int | None:
+def jpeg_end(data: mmap) -> int:
     at = 2
     while found := MARKER.search(data, at):
         at = found.end()
-        if data[at - 1] == END:
+        if found[0] == b"\xff\xd9":
             return at
         at += struct.unpack_from(">H", data, at)[0]
-    return None
+    raise IndexError
 
 
-def gif_end(data: mmap) -> int | None:
+def gif_end(data: mmap) -> int:
     """Walk through the blocks of a GIF: extensions begin with !, pictures with a comma, the end is a semicolon."""
     at = 13 + table(data[10])
-    while data[at] in b"!,":
+    while data[at] != ord(";"):
         at += 2 if data[at] == ord("!") else 11 + table(data[at + 9])
         while size := data[at]:
             at += 1 + size
         at += 1
-    return at + 1 if data[at] == ord(";") else None
+    return at + 1
 
 
 def table(flags: int) -> int:
@@ -67,12 +65,11 @@ def table(flags: int) -> int:
 
 
 def riff_end(data: mmap) -> int:
-    size = struct.unpack_from("<I", data, 4)[0]
-    return 8 + size + size % 2
+    return 8 + (struct.unpack_from("<I", data, 4)[0] + 1) // 2 * 2
 
 
 def bmp_end(data: mmap) -> int:
-    return struct.unpack_from("<I", data, 2)[0]
+    return struct.unpack_from("<I", data, 2)[0] or len(data)
 
 
-WALKS = {b"\x89PNG": png_end, b"\xff\xd8\xff": jpeg_end, b"GIF8": gif_end, b"RIFF": riff_end, b"BM": bmp_end}
+ENDS = {b"\x89PNG": png_end, b"\xff\xd8\xff": jpeg_end, b"GIF8": gif_end, b"RIFF": riff_end, b"BM": bmp_end}

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import annotations
 import pictures
@@ -23,7 +24,7 @@ from instit_lite.dataset import batch
 from instit_lite.dataset.annotate import Request
 from instit_lite.dataset.batch import annotate_all, is_batch, requests_of
 from instit_lite.dataset.records import load_records
-from instit_lite.dataset.worker import Worker, answer, posed, understood
+from instit_lite.dataset.worker import annotate_apart, answer, end_all
 from instit_lite.errors import EndpointError, InstitError, OutputError, UnreadableInput
 from instit_lite.marks.reader import read_clip
 
@@ -31,19 +32,19 @@ MAKERS = (pictures, videos, annotations)  # imported for the cases that they reg
 BOX = [{"id": 1, "xyxy": [2, 2, 30, 30]}]
 
 
-class Here:
-    """A worker that is no process of its own, for tests of everything else."""
-
-    def ask(self, request, limit):
-        return understood(json.dumps(answer(posed(request))))
-
-    def end(self):
-        pass
-
-
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr(batch, "Worker", Here)
+    """Annotate in this process, for tests of everything else."""
+
+    def annotate(request, limit):
+        sent = []
+        answer(SimpleNamespace(send=sent.append), request, {})
+        if isinstance(sent[0], InstitError):
+            raise sent[0]
+        return sent[0][0]
+
+    monkeypatch.setattr(batch, "annotate_apart", annotate)
+    monkeypatch.setattr("signal.signal", lambda *given: None)
 
 
 def lines_of(out):
@@ -166,25 +167,26 @@ def test_a_killed_run_goes_on_to_the_same_end(clips, tmp_path, here):
 
 def test_what_hangs_or_dies_costs_its_item_only(clips, tmp_path):
     request = Request(clips / "a 1.mp4", tmp_path / "o", frames=2, boxes=tmp_path / "boxes" / "a 1.mp4.json")
-    worker = Worker()
-    with pytest.raises(UnreadableInput, match="took longer than 0.05 s"):
-        worker.ask(request, 0.05)
-    threading.Timer(0.2, lambda: worker.end()).start()
+    with pytest.raises(UnreadableInput, match="took longer than 0.01 s") as refusal:
+        annotate_apart(request, 0.01)
+    assert refusal.value.path == str(request.source) and refusal.value.cure
+    timer = threading.Timer(0.05, end_all)
+    timer.start()
     with pytest.raises(UnreadableInput, match="ended the process"):
-        worker.ask(request, 60)
-    assert "frames: 2" in worker.ask(request, 60)
-    worker.end()
+        annotate_apart(request, 60)
+    timer.join()
+    assert "frames: 2" in annotate_apart(request, 60)
 
 
 @pytest.mark.parametrize(("problem", "allowed"), [(EndpointError, 3), (OutputError, 1)])
 def test_what_no_item_is_to_blame_for_stops_the_batch(clips, tmp_path, monkeypatch, problem, allowed):
     asked = []
 
-    def fail(self, request, limit):
+    def fail(request, limit):
         asked.append(request)
         raise problem("is down", path="there", cure="wait")
 
-    monkeypatch.setattr(batch.Worker, "ask", fail)
+    monkeypatch.setattr(batch, "annotate_apart", fail)
     monkeypatch.setattr(batch, "ThreadPoolExecutor", Eager)
     with pytest.raises(problem, match="is down"):
         annotate_all(requests_of(Request(clips, tmp_path / "out")), tmp_path / "out", say=lambda text: None)
@@ -214,6 +216,19 @@ def test_outputs_are_not_mixed_with_other_things(clips, tmp_path, capsys):
     assert run(clips, clips / "out") == 2 and "inside the folder" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / "empty", tmp_path / "out") == 2 and "holds nothing" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_utf8_is_quarantined_and_told(tmp_path, capsys, here):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir(), (tmp_path / "boxes").mkdir()
+    name = os.fsdecode(b"\xff\x1b[2J.mp4")
+    videos.short(folder / "a.mp4", 6).rename(folder / name)
+    (tmp_path / "boxes" / f"{name}.json").write_text(json.dumps({"frames": [BOX] * 6}))
+    assert run(folder, out) == 1
+    assert lines_of(out)[0]["item"] == name and "half of a character" in lines_of(out)[0]["reason"]
+    said = capsys.readouterr().out
+    assert "\\udcff\\x1b[2J.mp4" in said and "\x1b" not in said
+    assert (out / "records.json").read_text() == "[]\n"
 
 
 def test_two_batches_do_not_write_into_one_folder(clips, tmp_path):
