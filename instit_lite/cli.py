@@ -30,14 +30,21 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def annotate(args: argparse.Namespace) -> int:
-    """Mark and annotate one clip or picture; see `dataset.annotate`."""
-    from .dataset.annotate import Request, annotate_file
+    """Mark and annotate a clip or picture, or a folder of them.
 
-    request = Request(
-        source=args.source, out=args.out, frames=args.frames, style=args.style, boxes=args.boxes,
-        masks=args.masks, coco=args.coco, youtube_vis=args.youtube_vis, max_instances=args.max_instances,
-        online=args.online, model=args.model, base_url=args.base_url,
-    )  # fmt: skip
+    A folder of frames is a clip. A folder of anything else is a batch: each clip in it gets a folder of its own, what
+    cannot be used a line in quarantine.jsonl, and the same command again goes on where it stopped. Exit code 0: all
+    annotated, 1: some quarantined, 2: stopped.
+    """
+    from .dataset.annotate import Request, annotate_file
+    from .dataset.batch import annotate_all, is_batch, requests_of
+
+    request = Request(**{name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__})
+    if args.batch or is_batch(args.source):
+        tally = annotate_all(requests_of(request), args.out, args.workers, args.limit)
+        print(f"annotated: {tally.done}, there before: {tally.kept}, quarantined: {tally.quarantined}")
+        print(f"wrote {args.out}")
+        return 1 if tally.quarantined else 0
     done = annotate_file(request)
     print(f"frames: {done.n_frames}, marks: {done.mark_ids}, annotated by: {done.annotator}")
     print(f"audit: {len(done.findings)} findings" + "".join(f"\n  {f}" for f in done.findings[:10]))
@@ -266,16 +273,21 @@ def add_train(command: argparse.ArgumentParser) -> None:
 
 
 def add_annotate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", type=Path, help="a video, a picture or a folder of frames")
+    command.add_argument("source", type=Path, help="a video, a picture, a folder of frames, or a folder of clips")
     command.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything else")
     command.add_argument("--frames", type=int, default=32, help="sample at most this many frames (default 32)")
     command.add_argument("--style", default="video", help="mark style: video, image or micro (default video)")
     command.add_argument("--max-instances", type=int, default=6, help="for the motion tracker (default 6)")
+    command.add_argument("--salvage", action="store_true", help="take what is left of a damaged video, and say so")
     given = command.add_mutually_exclusive_group()
     given.add_argument("--boxes", type=Path, help="JSON of boxes instead of the motion tracker")
     given.add_argument("--masks", type=Path, help="folder of palette PNG masks (DAVIS)")
     given.add_argument("--coco", type=Path, help="COCO JSON with this picture")
     given.add_argument("--youtube-vis", type=Path, help="YouTube-VIS JSON with this clip")
+    many = command.add_argument_group("a batch", "Each of the four may be a folder with a file, or folder, per item.")
+    many.add_argument("--batch", action="store_true", help="take every picture of a folder as an item of its own")
+    many.add_argument("--workers", type=int, default=1, help="processes that annotate at once (default 1)")
+    many.add_argument("--limit", type=float, default=600, help="seconds for an item (default 600)")
     command.add_argument("--online", action="store_true", help="send marked frames to a remote endpoint")
     command.add_argument("--model", default="gpt-4o-2024-08-06", help="model to ask when online")
     command.add_argument("--base-url", help="OpenAI-compatible endpoint; a loopback one needs no --online")
@@ -303,6 +315,8 @@ def add_plan(command: argparse.ArgumentParser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a typed error becomes one line on stderr and exit code 2."""
     args = parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     try:
         return args.action(args)
     except InstitError as error:

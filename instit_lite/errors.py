@@ -47,6 +47,10 @@ class ReplyError(InstitError):
     """A reply is not what the schema asks for: malformed, refused, or cut short."""
 
 
+class OutputError(InstitError):
+    """Something cannot be written: the disk is full, or the folder is not ours."""
+
+
 class RecordError(InstitError):
     """An INST-IT record or a dialogue file is not what the format says."""
 

@@ -147,10 +147,10 @@ def row_html(claim: dict) -> str:
     if len(parts) > MOST_PARTS:
         here = [html.escape(f"{SIGN[v]} {verdicts.count(v)} of {len(parts)} {v}") for v in dict.fromkeys(verdicts)]
     verdict = f"{SIGN[claim['verdict']]} {claim['verdict']}"
-    claimed, paper, verdict, change = map(
-        html.escape, (claim["statement"], paper_of(claim), verdict, claim["change"])
+    name, claimed, paper, verdict, change = map(
+        html.escape, (claim["id"], claim["statement"], paper_of(claim), verdict, claim["change"])
     )
-    cells = [claim["id"], claimed, paper, "".join(f"<div>{line}</div>" for line in here), verdict, change]
+    cells = [name, claimed, paper, "".join(f"<div>{line}</div>" for line in here), verdict, change]
     return "<tr>" + "".join(f'<td style="{LEFT}">{text}</td>' for text in cells) + "</tr>"
 
 

@@ -133,7 +133,7 @@ def image_grid(
     for axis, image, title in zip(axes.flat, images, titles or [""] * len(images)):
         sharp = image.shape[1] < size * DPI
         axis.imshow(image, interpolation="nearest" if sharp else "antialiased")
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title, fontsize=10, parse_math=False)  # a dollar in a text is a dollar
     return fig
 
 

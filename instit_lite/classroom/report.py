@@ -96,7 +96,7 @@ def card(status: Status, notebook) -> str:
     for finding in status.findings:
         where = f" in cell {finding.cell}" if finding.cell else ""
         problems += f'<p class="failed">failed{where}: {html.escape(finding.message)}</p>'
-    heading = f'<h3><a href="{status.notebook}.html">{title}</a></h3>'
+    heading = f'<h3><a href="{html.escape(status.notebook)}.html">{title}</a></h3>'
     return f"<li>{heading}<p>{cost}</p>{problems}{first_picture(notebook)}</li>"
 
 
@@ -119,7 +119,7 @@ def overview(
         f"<h2>The notebooks</h2><p>{passed} of {len(statuses)} ran cleanly, in {minutes:.1f} minutes.</p>"
         f'{absent}<ul class="cards">{cards}</ul>'
         f"{'<h2>What it cost</h2>' if costs else ''}{costs}"
-        f"<h2>This run</h2><p>Profile {profile}, seed {last.seed}, finished {html.escape(last.finished)}.</p>"
+        f"<h2>This run</h2><p>Profile {html.escape(profile)}, seed {last.seed}, finished {html.escape(last.finished)}.</p>"
         f'<p class="note">{html.escape(versions)}</p></main>'
     )
     return page("instit_lite: the road of INST-IT", body)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import supervision as sv
@@ -22,7 +24,7 @@ from ..annotation.client import PAPER_MODEL, Client
 from ..annotation.equations import annotate_clip, annotate_image, name_annotator
 from ..annotation.measured import measure_clip, measure_image
 from ..annotation.schema import MEASURED, ClipAnnotation
-from ..errors import InstitError, NoInstances
+from ..errors import InstitError, NoInstances, OutputError
 from ..marks.clip import Clip
 from ..marks.detections import check_instances
 from ..marks.draw import mark_clip
@@ -30,18 +32,19 @@ from ..marks.images import write_jpeg
 from ..marks.instances import from_boxes, from_coco, from_palette_png, from_youtube_vis
 from ..marks.reader import read_clip
 from ..marks.style import get_style
-from ..marks.tracker import track
+from ..marks.tracker import find_moving
 from ..profiles import atomic_write_text
 from ..scenes.video import write_mp4
 from .records import image_record, save_records, video_record
 
-CARD = "annotation.json"
+CARD, PART = "annotation.json", ".part-"  # of what is not whole yet
 
 
 @dataclass(frozen=True)
 class Request:
     """What to annotate and how. At most one of `boxes`, `masks`, `coco`, `youtube_vis`; none of them for a video
-    means the motion tracker. `base_url` or `online` asks an endpoint instead of measuring the masks.
+    means the motion tracker. `video` names the clip in a YouTube-VIS file of several. `salvage` takes what is left of
+    a damaged video. `base_url` or `online` asks an endpoint instead of measuring the masks.
     """
 
     source: Path
@@ -52,6 +55,8 @@ class Request:
     masks: Path | None = None
     coco: Path | None = None
     youtube_vis: Path | None = None
+    video: str | None = None
+    salvage: bool = False
     max_instances: int = 6
     online: bool = False
     model: str = PAPER_MODEL
@@ -60,46 +65,93 @@ class Request:
 
 @dataclass(frozen=True)
 class Annotated:
-    """What was written: number of frames, mark ids, who annotated, the audit's findings, the files."""
+    """What was written: number of frames, mark ids, who annotated, the audit's findings, warnings, the files."""
 
     n_frames: int
     mark_ids: list[int]
     annotator: str
     findings: list[AuditFinding]
+    warnings: list[str]
     files: list[Path]
 
 
 def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annotated:
     """Do everything for one file; the folder `request.out` appears whole or not at all.
 
-    Raises the typed errors of reading, marking and asking; `InstitError` where `out` holds something else.
+    Raises the typed errors of reading, marking and asking; `InstitError` where `out` holds something else;
+    `OutputError` where it cannot be written.
     """
     out = Path(request.out)
     get_style(request.style)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / CARD).exists()):
-        raise InstitError("holds other files", path=out, cure="name a new or empty folder with --out")
+    refuse_others(out, CARD)
     say(f"{request.source}: reading, finding instances (the motion tracker looks at all frames: up to a minute)")
-    clip, found = instances_of(request)
-    check_instances(found, clip.frames)
+    made_from = fingerprint(request)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            clip, found = instances_of(request)
+            check_instances(found, clip.frames)
+        except InstitError as problem:
+            problem.path = problem.path or str(request.source)
+            raise
+    said = dict.fromkeys(str(w.message).removeprefix(f"{request.source}: ") for w in caught)
+    for line in said:
+        say(f"warning: {line}")
     say(f"marking and annotating {len(clip.frames)} frame(s)")
     marked = mark_clip(clip.frames, found, request.style)
     annotation = describe(request, clip, found, marked)
     findings = audit(annotation, found, clip.frames.shape[1:3])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        partial = Path(scratch) / out.name
-        write_all(partial, clip, marked, annotation, findings)
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(partial, out)
+    card = {"made_from": made_from, "warnings": list(said), "salvaged": clip.damage}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix=PART) as scratch:
+            partial = Path(scratch) / out.name
+            write_all(partial, clip, marked, annotation, findings, card)
+            shutil.rmtree(out, ignore_errors=True)
+            os.replace(partial, out)
+    except OSError as problem:
+        cure = "free some space, or choose another folder"
+        raise OutputError(f"cannot be written ({problem.strerror})", path=out, cure=cure) from problem
     ids = sorted({int(i) for d in found for i in d.tracker_id})
     files = sorted(f for f in out.rglob("*") if f.is_file() and f.parent.name != "frames")
-    return Annotated(len(marked), ids, annotation.annotator, findings, [out / "frames", *files])
+    return Annotated(len(marked), ids, annotation.annotator, findings, list(said), [out / "frames", *files])
+
+
+def refuse_others(out: Path, ours: str) -> None:
+    """Refuse to write into a folder that holds files, but not the file `ours`, by which a former output is known."""
+    cure = "name a new or empty folder with --out"
+    try:
+        strange = out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ours).exists())
+    except OSError as problem:
+        raise InstitError(f"cannot be written to ({problem.strerror})", path=out, cure=cure) from problem
+    if strange:
+        raise InstitError("holds other files", path=out, cure=cure)
+
+
+def fingerprint(request: Request) -> dict[str, Any]:
+    """Return what an output depends on: the settings, and size and time of the files it is made from."""
+    given = {key: getattr(request, key) for key in ("source", "boxes", "masks", "coco", "youtube_vis")}
+    passed = {*given, "out", "base_url", "salvage"}  # a whole file is read alike with and without salvage
+    settings = {key: value for key, value in asdict(request).items() if key not in passed}
+    return settings | {"asks": bool(request.base_url), **{key: stamp(path) for key, path in given.items()}}
+
+
+def stamp(path: str | Path | None) -> list[int] | None:
+    """Return count, bytes and newest time (ns) of a file, or of the files in a folder; None for what is not there."""
+    if path is None:
+        return None
+    try:
+        files = list(Path(path).iterdir()) if os.path.isdir(path) else [path]
+        seen = [os.stat(file) for file in files]
+    except OSError:
+        return None
+    return [len(seen), sum(s.st_size for s in seen), max((s.st_mtime_ns for s in seen), default=0)]
 
 
 def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
     """Read the clip, and find its instances where the request says they are."""
-    clip = read_clip(request.source, request.frames)
-    shape, still = clip.frames.shape[1:3], len(clip.frames) == 1
+    clip = read_clip(request.source, request.frames, request.salvage)
+    shape, still = clip.frames.shape[1:3], not clip.duration
     indices = None if still else clip.indices.tolist()
     if request.boxes:
         return clip, from_boxes(request.boxes, shape, indices)
@@ -108,11 +160,11 @@ def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
     if request.coco:
         return clip, from_coco(request.coco, Path(request.source).name, shape, renumber=True)
     if request.youtube_vis:
-        return clip, from_youtube_vis(request.youtube_vis, None, shape, indices, renumber=True)
+        return clip, from_youtube_vis(request.youtube_vis, request.video, shape, indices, renumber=True)
     if still:
         raise NoInstances("a single picture has no motion to find instances by", path=request.source,
                           cure="give --boxes, --masks or --coco")  # fmt: skip
-    return track(request.source, request.frames, request.max_instances)
+    return clip, find_moving(request.source, clip, request.max_instances)
 
 
 def describe(request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray) -> ClipAnnotation:
@@ -134,9 +186,10 @@ def describe(request: Request, clip: Clip, found: list[sv.Detections], marked: n
 
 
 def write_all(
-    folder: Path, clip: Clip, marked: np.ndarray, annotation: ClipAnnotation, findings: list[AuditFinding]
-) -> None:
-    """Write marked frames, marked mp4, record, audit and card into `folder`."""
+    folder: Path, clip: Clip, marked: np.ndarray, annotation: ClipAnnotation, findings: list[AuditFinding],
+    card: dict[str, Any],
+) -> None:  # fmt: skip
+    """Write marked frames, marked mp4, record, audit and card into `folder`; the card tells more than `card` holds."""
     for frame, told in zip(marked, annotation.frames):
         write_jpeg(folder / "frames" / told.frame_name, frame)
     if len(marked) > 1:
@@ -149,7 +202,7 @@ def write_all(
     save_records(folder / "record.json", [record])
     atomic_write_text(folder / "audit.json", json.dumps([asdict(f) for f in findings], indent=1) + "\n")
     card = {
-        "source": Path(clip.source).name, "annotator": annotation.annotator, "model": annotation.model,
+        "source": Path(clip.source).name, **card, "annotator": annotation.annotator, "model": annotation.model,
         "frames": [{"timestamp": t, "index": int(i), "seconds": round(float(s), 3)}
                    for t, (i, s) in enumerate(zip(clip.indices, clip.timestamps), start=1)],
     }  # fmt: skip

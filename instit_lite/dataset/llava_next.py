@@ -19,6 +19,8 @@ from datasets import Image, load_dataset
 from filelock import FileLock
 
 from ..errors import RecordError
+from ..marks.files import leads_out
+from ..marks.images import SUFFIXES
 from ..profiles import atomic_write_bytes
 from .dialogues import PLACEHOLDER, Dialogue, general_dialogue, load_dialogues, save_dialogues
 from .quarantine import Quarantine
@@ -51,11 +53,11 @@ def drawn(
 ) -> list[Dialogue]:
     """Draw dialogues and write their pictures; what cannot be used is quarantined."""
     rows = raw_rows(Path(source) / RAW, n, seed) if (Path(source) / RAW).exists() else shard_rows(source, n, seed)
-    made = []
+    made, home = [], (Path(source) / RAW).parent.resolve()
     for number, row in enumerate(rows):
         name = f"general-{row.get('id', number)}" if isinstance(row, dict) else f"row {number}"
         try:
-            picture = picture_of(row, out / f"{seed}-{number:06d}")
+            picture = picture_of(row, out / f"{seed}-{number:06d}", home)
             made.append(general_dialogue(picture, pairs_of(row, picture is not None, repairs), name))
         except RecordError as problem:
             quarantine.add(name, RecordError(problem.reason, path=source, cure=problem.cure))
@@ -84,8 +86,6 @@ def raw_rows(path: Path, n: int, seed: int) -> Iterable[dict]:
     rng, kept = random.Random(seed), []
     for number, row in enumerate(stream_list(path)):
         place = number if number < n else rng.randint(0, number)
-        if isinstance(row, dict) and isinstance(row.get("image"), str):
-            row["image"] = str(path.parent.resolve() / row["image"])
         if place == len(kept):
             kept.append(row)
         elif place < n:
@@ -93,16 +93,19 @@ def raw_rows(path: Path, n: int, seed: int) -> Iterable[dict]:
     return kept
 
 
-def picture_of(row: Any, stem: Path) -> str | None:
-    """Return the absolute path of a row's picture, written from its bytes where it comes with them; None: text-only."""
+def picture_of(row: Any, stem: Path, home: Path) -> str | None:
+    """Return the absolute path of a row's picture, in `home`, or written from its bytes where it comes with them; None:
+    text-only.
+    """
     image = row.get("image") if isinstance(row, dict) else None
     if isinstance(image, str) and image:
-        if not Path(image).is_file():
+        if leads_out(image) or not (home / image).is_file():
             raise RecordError(f"the picture {image} is missing", cure="unpack the archives beside the json")
-        return image
+        return str(home / image)
     if not image or not image.get("bytes"):
         return None
-    path = stem.with_suffix(Path(image.get("path") or "").suffix or ".jpg")
+    suffix = Path(image.get("path") or "").suffix.lower()
+    path = stem.with_suffix(suffix if suffix in SUFFIXES else ".jpg")
     atomic_write_bytes(path, image["bytes"])
     return str(path)
 

@@ -33,6 +33,8 @@ def masks_of(record: dict, name: str, shape: tuple[int, int], path: str | Path =
         found = found.get(name) or {}
     try:
         codes = {int(mark): item["mask"] for mark, item in found.items() if item and item["mask"]}
+        if len({int(mark) for mark in found}) < len(found):
+            raise ValueError("two of its keys are one mark id, as 1 and 01 are")
     except (TypeError, KeyError, ValueError, AttributeError) as problem:
         reason = f"the segmentations of {name} are no map from mark id to a mask ({problem!r})"
         raise MaskMismatch(reason, path=path, cure="give a file of the published layout") from problem
@@ -41,14 +43,15 @@ def masks_of(record: dict, name: str, shape: tuple[int, int], path: str | Path =
 
 def scaled(code: Any, shape: tuple[int, int], mark: int, path: str | Path) -> np.ndarray:
     """Decode a run-length code in its own size and bring it to `shape`: bool [H, W], nearest pixel."""
-    size = tuple(code["size"]) if isinstance(code, dict) and "size" in code else shape
-    mask = decode(code, size, mark, path)
-    (h, w), (height, width) = size, shape
+    size = tuple(code["size"]) if isinstance(code, dict) and isinstance(code.get("size"), list) else shape
     if size == shape:
-        return mask
-    if abs(h * width - w * height) > max(h, w, height, width):  # beyond a pixel's rounding
-        reason = f"mask {mark} is {w}x{h} pixels, and its frame {width}x{height}"
+        return decode(code, size, mark, path)
+    fits = len(size) == 2 and all(type(n) is int and 0 < n <= 8 * max(shape) for n in size)  # larger: a bomb
+    (h, w), (height, width) = size if fits else (0, 0), shape
+    if not fits or abs(h * width - w * height) > max(h, w, height, width):  # beyond a pixel's rounding
+        reason = f"mask {mark} is of size {size}, and its frame {shape}"
         raise MaskMismatch(reason, path=path, cure="use the frames that the masks were made for")
+    mask = decode(code, size, mark, path)
     return mask[np.arange(height) * h // height][:, np.arange(width) * w // width]
 
 

@@ -28,12 +28,17 @@ class Quarantine:
         """Leave an item out."""
         self.count += 1
         if self.count <= SHOWN:
-            self.first.append(f"{item}: {error}")
+            self.first.append(plain(f"{item}: {error}"))
         if self.path:
             line = {"item": item, "path": error.path, "reason": error.reason, "cure": error.cure}
-            with open(self.path, "a", encoding="utf-8") as file:
+            with open(self.path, "a", encoding="utf-8", errors="backslashreplace") as file:  # names may be no UTF-8
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def __str__(self) -> str:
         where = f", all in {self.path}" if self.path and self.count else ""
         return "\n  ".join([f"quarantined: {self.count}{where}", *self.first])
+
+
+def plain(text: str) -> str:
+    """Return a text without line breaks and control characters: names of files are anybody's."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

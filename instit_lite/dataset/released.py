@@ -10,9 +10,6 @@ Paths in the records name one of the picture folders first; raw or marked frames
 from __future__ import annotations
 
 import re
-import shutil
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -22,6 +19,8 @@ from filelock import FileLock
 from huggingface_hub import snapshot_download
 
 from ..errors import RecordError
+from ..marks.files import leads_out
+from .archive import unpack_zip
 from .quarantine import Quarantine
 from .reading import RecordReader
 from .streaming import stream_list
@@ -113,10 +112,13 @@ class Released:
             reader.mend("video_level_caption", "missing summary read as null")
         record = reader.record(raw, kind)
         record[f"{kind}_path"] = self.led(reader, record[f"{kind}_path"], kind)
+        home = (self.folder / f"{kind}s_{self.look}").resolve()
         for path in pictures_of(record):
-            if ".." in path.split("/") or not (self.folder / path).is_file():
-                cure = f"unpack {kind}s_{self.look}.zip again, or leave the record out"
-                raise RecordError(f"{reader.name}: a frame is missing", path=self.folder / path, cure=cure)
+            cure = f"unpack {kind}s_{self.look}.zip again, or leave the record out"
+            frame = (self.folder / path).resolve()
+            if leads_out(path) or not frame.is_relative_to(home) or not frame.is_file():
+                reason = f"{reader.name}: a frame is missing, or lies elsewhere"
+                raise RecordError(reason, path=self.folder / path, cure=cure)
         for line in reader.repairs:
             what, times = re.fullmatch(r".*: (.*?)(?: \((\d+) times\))?", line, re.DOTALL).groups()
             self.repairs[re.sub(r" as \d+$", " mended", what)] += int(times or 1)
@@ -142,23 +144,4 @@ def unpack(folder: Path) -> None:
     if not folder.is_dir():
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if not folder.is_dir():
-                unpack_zip(folder)
-
-
-def unpack_zip(folder: Path) -> None:
-    """Unpack a picture folder's zip beside it, whole or not at all."""
-    archive, part = folder.with_suffix(".zip"), folder.with_name(f".{folder.name}.part")
-    cure = f"put the folder {folder.name} or {archive.name} beside the json files"
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        with zipfile.ZipFile(archive) as opened:
-            needed, free = sum(info.file_size for info in opened.infolist()), shutil.disk_usage(folder.parent).free
-            if needed > free:
-                reason = f"needs {needed / 1e9:.1f} GB unpacked, and {free / 1e9:.1f} GB are free"
-                raise RecordError(reason, path=archive, cure="free space, or copy the dataset elsewhere")
-            opened.extractall(part)  # never writes outside `part`
-        inner = part / folder.name  # the archive may hold the folder itself, or what is in it
-        (inner if inner.is_dir() else part).rename(folder)
-        shutil.rmtree(part, ignore_errors=True)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as problem:
-        raise RecordError(f"cannot be unpacked ({problem})", path=archive, cure=cure) from problem
+                unpack_zip(folder.with_suffix(".zip"), folder)

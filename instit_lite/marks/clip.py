@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
+from pathlib import Path
+
 import numpy as np
+
+from ..errors import UnreadableInput
+
+LARGEST = 32 * 7680 * 4320  # pixels of a clip: the paper's most frames in 8K, 3.2 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,7 +20,8 @@ class Clip:
 
     `frames` uint8 [T, H, W, 3] RGB, upright; `timestamps` float64 [T], seconds since the first frame;
     `indices` int64 [T], 0-based places in the source; `n_decoded` frames that the source really holds;
-    `duration` seconds, 0 for a picture; `n_declared` frames that its header promises, or 0.
+    `duration` seconds, 0 for a picture; `n_declared` frames that its header promises, or 0; `damage` says what
+    is missing where a damaged source was salvaged.
     """
 
     frames: np.ndarray
@@ -23,6 +31,7 @@ class Clip:
     duration: float
     source: str
     n_declared: int = 0
+    damage: str = ""
 
     @property
     def clock(self) -> np.ndarray:
@@ -45,3 +54,18 @@ def bin_centres(starts: np.ndarray, duration: float, max_frames: int) -> np.ndar
     steps = np.arange(k)
     picks = np.maximum.accumulate(picks - steps) + steps  # no frame twice ...
     return np.minimum(picks, n - k + steps)  # ... and none beyond the end
+
+
+def room_for(count: int, shape: tuple[int, ...], path: str | Path) -> np.ndarray:
+    """Return an array for `count` frames of `shape` [H, W, 3]; refuse what no laptop's memory holds."""
+    height, width = shape[:2]
+    if count * height * width > LARGEST:
+        reason = f"needs {count * height * width * 3 / 1e9:.0f} GB of memory for {count} frames of {width}x{height}"
+        raise UnreadableInput(reason, path=path, cure="take fewer frames, or scale it down")
+    return np.empty((count, height, width, 3), np.uint8)
+
+
+def say_few(path: str | Path, count: int, max_frames: int) -> None:
+    """Warn where a clip, not a still, has fewer frames than were asked for."""
+    if 1 < count < max_frames:
+        warnings.warn(f"{path}: holds {count} frames, fewer than the {max_frames} asked for", stacklevel=4)

@@ -5,8 +5,10 @@ YouTube-VIS, OVIS and LVVIS share one layout: per instance one segmentation a fr
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,11 @@ import supervision as sv
 
 from ..errors import MaskMismatch, UnreadableInput
 from .detections import from_masks, mark_ids, refuse_size
-from .files import load_json
+from .files import leads_out, load_json
+
+PACKED = re.compile("(?:[P-o]{0,6}[0-O])*")  # run lengths of at most 35 bits
+LONGEST = 1_000_000  # frames of a video
+FAR = 1e6  # pixels from the corner: no vertex lies beyond
 
 
 def from_coco(
@@ -29,6 +35,7 @@ def from_coco(
     """
     _, marked = annotations_of("image", image, path, shape, renumber)
     masks = {i: decode(a.get("segmentation"), shape, i, path) for i, a in marked.items()}
+    say_empty([masks], path)
     return [from_masks(masks, shape)]
 
 
@@ -38,22 +45,24 @@ def from_youtube_vis(
 ) -> list[sv.Detections]:  # fmt: skip
     """Read one video's instances from YouTube-VIS json; null means absent in that frame.
 
-    `video` is a video id (None where the file has one video); `indices` are the frames to take, all without
-    it. The rest is as in `from_coco`; ids here often run through the whole data set, so `renumber=True` is
-    usual.
+    `video` is a video id or the folder of its frames (None where the file has one video); `indices` are the
+    frames to take, all without it. The rest is as in `from_coco`; ids here often run through the whole data set,
+    so `renumber=True` is usual.
     """
     record, marked = annotations_of("video", video, path, shape, renumber)
-    n = record.get("length") or len(record.get("file_names") or ())
+    n = record.get("length") or len(names_of(record))
+    if type(n) is not int or not 0 < n <= LONGEST:
+        raise UnreadableInput(f"has a video of {n!r} frames", path=path, cure="write its length, a whole number")
     for i, a in marked.items():
         if not isinstance(a.get("segmentations"), list) or len(a["segmentations"]) != n:
             reason = f"instance {i} has not one segmentation for each of {n} frames"
             raise UnreadableInput(reason, path=path, cure="use null where the instance is absent")
-    found = []
+    seen = []
     for t in pick(range(n), indices, "frames", path):
         codes = {i: a["segmentations"][t] for i, a in marked.items()}
-        masks = {i: decode(code, shape, i, path) for i, code in codes.items() if code is not None}
-        found.append(from_masks(masks, shape))
-    return found
+        seen.append({i: decode(code, shape, i, path) for i, code in codes.items() if code is not None})
+    say_empty(seen, path)
+    return [from_masks(masks, shape) for masks in seen]
 
 
 def annotations_of(
@@ -65,15 +74,50 @@ def annotations_of(
         if not isinstance(table.get(key), list) or not all(isinstance(row, dict) for row in table[key]):
             reason = f'has no list of objects "{key}"'
             raise UnreadableInput(reason, path=path, cure="give a COCO or YouTube-VIS file")
-    records = [r for r in table[f"{kind}s"] if wanted in (None, r.get("id"), r.get("file_name"))]
+    records = [r for r in table[f"{kind}s"] if wanted in (None, r.get("id"), *folder_and_name(r))]
     if len(records) != 1:
         reason = f"holds {len(records)} {kind}s, not one" + (f", for {wanted!r}" if wanted else "")
         raise UnreadableInput(reason, path=path, cure=f"name one {kind} of it")
     record = records[0]
+    if out := [name for name in names_of(record) if leads_out(name)]:
+        reason = f"names the file {out[0]!r}, which could lie outside its folder"
+        raise UnreadableInput(reason, path=path, cure="write names relative to the folder, without ..")
     if record.get("height") and record.get("width"):
         refuse_size((record["height"], record["width"]), shape, "the annotated picture", path)
     marked = [a for a in table["annotations"] if a.get(f"{kind}_id") == record.get("id")]
+    check_categories(table.get("categories"), marked, path)
     return record, dict(zip(mark_ids([a.get("id") for a in marked], path, renumber), marked))
+
+
+def names_of(record: dict[str, Any]) -> list[Any]:
+    """Return the file names of an image's or a video's record."""
+    names = record.get("file_names")
+    return names if isinstance(names, list) else [record["file_name"]] if "file_name" in record else []
+
+
+def folder_and_name(record: dict[str, Any]) -> list[str]:
+    """Return what a record may be asked for by: its picture's name, or its frames' folder, as a data set names clips."""
+    first = next(iter(names_of(record)), None)
+    if not isinstance(first, str):
+        return []
+    named = PureWindowsPath(first)  # which takes both kinds of slashes
+    return [named.parent.name, named.parent.as_posix()] if "file_names" in record else [named.name, first]
+
+
+def check_categories(categories: Any, marked: list[dict[str, Any]], path: str | Path) -> None:
+    """Check that every annotation has a category of the file; where the file has none, annotations need none."""
+    rows = categories if isinstance(categories, list) else []
+    known = [row.get("id") for row in rows if isinstance(row, dict)] or [None]
+    for a in marked:
+        if a.get("category_id") not in known:
+            reason = f"annotation {a.get('id')!r} has the category {a.get('category_id')!r}, which the file has not"
+            raise UnreadableInput(reason, path=path, cure='add it to "categories", or leave all categories out')
+
+
+def say_empty(frames: list[dict[int, np.ndarray]], path: str | Path) -> None:
+    """Warn of instances with an empty mask: they keep their id, and bear no mark in that frame."""
+    if empty := sorted({i for masks in frames for i, mask in masks.items() if not mask.any()}):
+        warnings.warn(f"{path}: instances {empty} have empty masks: not visible, not drawn", stacklevel=4)
 
 
 def pick(
@@ -106,14 +150,16 @@ def decode_rle(counts: str | list[int], shape: tuple[int, int]) -> np.ndarray:
     area = shape[0] * shape[1]
     if isinstance(counts, list) and not all(type(c) is int and 0 <= c <= area for c in counts):
         raise ValueError("run lengths must be whole numbers within the picture")
+    if not isinstance(counts, list) and not PACKED.fullmatch(counts):
+        raise ValueError("it is no run-length code")
     return sv.rle_to_mask(counts, (shape[1], shape[0])).astype(bool)
 
 
 def read_points(polygon: Any) -> np.ndarray:
     """Turn a polygon [x0, y0, x1, y1, …] into points, float [N, 2]."""
     points = np.array(polygon, float).reshape(-1, 2)
-    if len(points) < 3 or not np.isfinite(points).all():
-        raise ValueError("a polygon needs three or more points of two finite numbers")
+    if len(points) < 3 or not (np.abs(points) < FAR).all():  # so it is where a number is not a number
+        raise ValueError("a polygon needs three or more points of two finite numbers near the picture")
     return points
 
 

@@ -6,6 +6,7 @@ renumbered.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,16 +46,22 @@ def mark_ids(ids: Sequence[object], path: str | Path | None, renumber: bool = Fa
 
     Raises `MaskMismatch` where an id occurs twice, is no whole number, or is outside 1..999.
     """
+    seen = set()
     for i in ids:
         what = f"the instance id {i!r}"
         if type(i) is not int:
             raise MaskMismatch(f"{what} is not a whole number", path=path, cure="number the instances")
-        if ids.count(i) > 1:
+        if i in seen:
             raise MaskMismatch(f"{what} occurs twice", path=path, cure="give every instance its own id")
         if not renumber and not 1 <= i <= MAX_MARK_ID:
             cure = "choose smaller ids, or ask for renumber=True where the reader has it"
             raise MaskMismatch(f"{what} cannot be a mark (1 to {MAX_MARK_ID})", path=path, cure=cure)
-    return list(range(1, len(ids) + 1)) if renumber else list(ids)
+        seen.add(i)
+    marks = list(range(1, len(ids) + 1)) if renumber else list(ids)
+    if marks != list(ids):
+        pairs = ", ".join(f"{i} became [{mark}]" for i, mark in zip(ids, marks))
+        warnings.warn(f"{path}: instance ids were numbered anew: {pairs}", stacklevel=5)
+    return marks
 
 
 def check_instances(detections: Sequence[sv.Detections], frames: np.ndarray) -> None:

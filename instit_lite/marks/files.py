@@ -17,7 +17,17 @@ from ..errors import UnreadableInput
 HEAD = 512  # bytes that are enough to tell text from pictures and video
 URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}[^/\\]")
 BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # control characters, which text has not
-HTML = re.compile(rb"<(!doctype html|html|head|body)\b", re.IGNORECASE)
+KINDS = {  # how a file of another kind begins: what it is, what to do with it
+    rb"version https://git-lfs": ("a git-LFS pointer", "run `git lfs pull` where it comes from"),
+    rb"[^\x00-\x08\x0e-\x1f]*<(!doctype html|html|head|body)\b": ("an HTML page (often a failed download)", "get the real file"),
+    rb"[^\x00-\x08\x0e-\x1f]*<svg\b": ("an SVG drawing", "export it as PNG"),
+    rb"8BPS": ("a Photoshop file", "export it as PNG"),
+    rb"(?s)II\*\x00....CR": ("a camera RAW file", "develop it to JPEG or PNG"),
+    rb"(?s)....ftyp(hei|hev|m[is]f1.{4}((?!avif).)*hei)": ("a HEIC picture, which Pillow reads only with the plug-in pillow-heif",
+                            "convert it to JPEG or PNG"),
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": ("an archive", "unpack it"),
+    rb"%PDF": ("a PDF", "export its pictures"),
+}  # fmt: skip
 
 
 def check_path(path: str | Path) -> os.stat_result:
@@ -53,26 +63,51 @@ def check_file(path: str | Path) -> tuple[Path, bytes]:
 
 
 def check_media(path: str | Path) -> tuple[Path, bytes]:
-    """Like `check_file`, for pictures and video: text of any kind is refused too.
+    """Like `check_file`, for pictures and video: files of other kinds, and text of any kind, are refused too.
 
     Playlists are text, so a decoder never follows one to other files or to the network.
     """
     path, head = check_file(path)
+    for start, (kind, cure) in KINDS.items():
+        if re.match(start, head, re.IGNORECASE):
+            raise UnreadableInput(f"is {kind}", path=path, cure=cure)
     if not BINARY.search(head):
-        kind = "an HTML page (often a failed download)" if HTML.search(head) else "text"
-        kind = "a git-LFS pointer (text)" if head.startswith(b"version https://git-lfs") else kind
-        raise UnreadableInput(f"is {kind}, not a picture or a video", path=path, cure="get the real file")
+        raise UnreadableInput("is text, not a picture or a video", path=path, cure="get the real file")
     return path, head
 
 
+def leads_out(name: Any) -> bool:
+    """Say whether a name that stands in a file could lead out of its folder: absolute, on a drive, or with ".."."""
+    if not isinstance(name, str) or re.match("[a-zA-Z]:", name) or "\0" in name:
+        return True
+    parts = re.split(r"[/\\]", name)
+    return ".." in parts or not parts[0]
+
+
 def load_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON file whose top is an object; `UnreadableInput` where it is cut short or malformed."""
+    """Read a JSON file whose top is an object; `UnreadableInput` where it is cut short or malformed.
+
+    What plain parsing would pass in silence is refused too: a key that stands twice, NaN and Infinity.
+    """
     path, _ = check_file(path)
     try:
-        loaded = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as problem:
+        text = path.read_text(encoding="utf-8-sig")
+        loaded = json.loads(text, object_pairs_hook=single_keys, parse_constant=no_number)
+    except (OSError, ValueError, RecursionError) as problem:
         raise UnreadableInput(f"is not usable JSON: {problem}", path=path, cure="write it again") from problem
     if not isinstance(loaded, dict):
         reason = f"is a JSON {type(loaded).__name__}, not an object"
         raise UnreadableInput(reason, path=path, cure="check the format")
     return loaded
+
+
+def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return built
+
+
+def no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number")

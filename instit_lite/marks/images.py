@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 
 from ..errors import UnreadableInput
 from ..profiles import atomic_write_bytes
+from .endings import check_end
 from .files import check_media
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")
@@ -21,7 +23,10 @@ SIGNATURES = (JPEG, b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0c
 BRANDS = (b"WEBP", b"avif", b"avis", b"heic", b"heix", b"mif1")  # in bytes 8 to 11
 AGAIN = "copy or download it again, or save it anew as PNG or JPEG"
 EXIF_ORIENTATION = 0x0112
+RAW_TAG, KIND_TAG = 50706, 254  # of a TIFF: the DNG version; 1 says that a picture is a preview of another
 MIN_SIDE = 8  # pixels; below that there is nothing to mark
+MOST_TIMES = 50  # the longer side by the shorter
+LIMIT_NAME, USUAL, MOST = "INSTIT_MAX_MEGAPIXELS", 89, 178  # Pillow warns from 89 and refuses from 179
 
 
 def is_image(head: bytes) -> bool:
@@ -54,22 +59,34 @@ def load_picture(path: str | Path) -> Image.Image:
     path, _ = check_media(path)
     try:
         with Image.open(path, formats=FORMATS) as picture:
+            check_size(*picture.size, path)
+            refuse_preview(picture, path)
             if picture.format == "PNG":
                 picture.verify()  # every checksum; the picture must then be opened anew
         with Image.open(path, formats=FORMATS) as picture:
             upright = ImageOps.exif_transpose(picture)
-            if getattr(picture, "is_animated", False) and picture.format != "MPO":
-                warnings.warn(f"{path}: only the first of its pictures is read", stacklevel=3)
+            if picture.format != "MPO":
+                if getattr(picture, "is_animated", False):
+                    warnings.warn(f"{path}: only the first of its pictures is read", stacklevel=3)
+                check_end(path)
+    except UnreadableInput:
+        raise
     except Image.UnidentifiedImageError as problem:
-        reason = "is not a picture that Pillow reads (HEIC is not), or its beginning is damaged"
+        reason = "is not a picture that Pillow reads, or its beginning is damaged"
         raise UnreadableInput(reason, path=path, cure=AGAIN) from problem
     except Image.DecompressionBombError as problem:  # Pillow's limit
         reason = "has more than 179 megapixels"
         raise UnreadableInput(reason, path=path, cure="save a smaller copy") from problem
     except Exception as problem:  # each of Pillow's formats raises errors of its own
         raise UnreadableInput(f"is damaged ({problem})", path=path, cure=AGAIN) from problem
-    refuse_tiny(upright.width, upright.height, path)
     return upright
+
+
+def refuse_preview(picture: Image.Image, path: str | Path) -> None:
+    """Refuse a camera RAW file in TIFF's clothes: its first picture is a small preview."""
+    tags = getattr(picture, "tag_v2", {})
+    if RAW_TAG in tags or tags.get(KIND_TAG) == 1:
+        raise UnreadableInput("is a camera RAW file, or begins with a preview", path=path, cure="develop it to JPEG or PNG")
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
@@ -84,11 +101,21 @@ def picture_size(path: str | Path) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def refuse_tiny(width: int, height: int, path: str | Path) -> None:
-    """Refuse pictures and videos that are too small to mark."""
+def check_size(width: int, height: int, path: str | Path) -> None:
+    """Refuse pictures and videos that are too small, too long or too large to mark.
+
+    The largest has 89 megapixels; `$INSTIT_MAX_MEGAPIXELS` raises that, to 178 at most.
+    """
+    size, cure = f"is {width}x{height} pixels", "save a smaller copy"
+    told = os.environ.get(LIMIT_NAME, "")
+    limit = min(int(told), MOST) if told.isdecimal() else USUAL
     if min(width, height) < MIN_SIDE:
-        reason = f"is {width}x{height} pixels, and marks need {MIN_SIDE} a side"
-        raise UnreadableInput(reason, path=path, cure="give a larger one")
+        raise UnreadableInput(f"{size}, and marks need {MIN_SIDE} a side", path=path, cure="give a larger one")
+    if max(width, height) > MOST_TIMES * min(width, height):
+        raise UnreadableInput(f"{size}, more than {MOST_TIMES} times as long as wide", path=path, cure="cut it")
+    if width * height > limit * 1e6:
+        cure += f", or raise the limit: {LIMIT_NAME}={MOST} at most" * (width * height <= MOST * 1e6)
+        raise UnreadableInput(f"{size}, more than {limit} megapixels", path=path, cure=cure)
 
 
 def on_white(picture: Image.Image) -> Image.Image:
@@ -97,11 +124,23 @@ def on_white(picture: Image.Image) -> Image.Image:
 
 
 def list_pictures(folder: str | Path) -> list[Path]:
-    """Return a folder's pictures in natural order; other and hidden files are passed over."""
-    files = [f for f in Path(folder).iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "."]
+    """Return a folder's pictures in natural order; what else it holds is passed over with a warning."""
+    seen = entries(folder)
+    files = [f for f in seen if f.suffix.lower() in SUFFIXES]
     if not files:
         raise UnreadableInput("holds no pictures", path=folder, cure="give the folder that holds them")
-    return sorted(files, key=natural_key)
+    if len(files) < len(seen):
+        others = ", ".join(repr(f.name) for f in seen if f not in files)[:60]
+        warnings.warn(f"{folder}: passed over, as no pictures by their names: {others}", stacklevel=3)
+    return files
+
+
+def entries(folder: str | Path) -> list[Path]:
+    """Return what is in a folder, in natural order, but for hidden files."""
+    try:
+        return sorted((f for f in Path(folder).iterdir() if f.name[0] != "."), key=lambda f: (natural_key(f), f.name))
+    except OSError as problem:
+        raise UnreadableInput(f"cannot be listed ({problem.strerror})", path=folder, cure="check rights") from problem
 
 
 def natural_key(file: Path) -> list[str | int]:

@@ -130,7 +130,7 @@ def box_mask(xyxy: Any, shape: tuple[int, int], mark_id: int, path: str | Path |
         reason = f"box {mark_id} is not four numbers"
         raise MaskMismatch(reason, path=path, cure="give x0, y0, x1, y1") from problem
     x0, y0, x1, y1 = inside = np.clip(box, 0, [width, height, width, height])
-    if not (x0 < x1 and y0 < y1):  # so it is where a number is not a number
+    if not (x0 < x1 and y0 < y1 and np.isfinite(box).all()):
         reason = f"box {mark_id} is reversed, empty, not finite or outside the frame of {width}x{height}"
         raise MaskMismatch(reason, path=path, cure="give x0 < x1, y0 < y1 in pixels of this frame")
     if (inside != box).any():

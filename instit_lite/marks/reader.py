@@ -13,20 +13,23 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UnreadableInput
-from .clip import Clip, bin_centres
+from .clip import Clip, bin_centres, room_for, say_few
+from .endings import check_end
 from .files import check_media, check_path
 from .images import is_image, list_pictures, read_image
+from .salvage import read_rest
 from .video import read_video
 
 __all__ = ["Clip", "read_clip", "read_image"]
 
 
-def read_clip(path: str | Path, max_frames: int = 32) -> Clip:
+def read_clip(path: str | Path, max_frames: int = 32, salvage: bool = False) -> Clip:
     """Read a video, a picture (a clip of one frame) or a folder of pictures.
 
     A file's kind is told by its content, not by its name. Frames are sampled uniformly in time at bin
-    centres (all of them where there are no more than `max_frames`); INST-IT takes at most 32. Raises
-    `UnreadableInput` naming path, reason and cure.
+    centres (all of them where there are no more than `max_frames`); INST-IT takes at most 32. `salvage` reads
+    what is left of a damaged video; the clip's `damage` says what is missing. Raises `UnreadableInput` naming
+    path, reason and cure.
     """
     if max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, not {max_frames}")
@@ -35,10 +38,14 @@ def read_clip(path: str | Path, max_frames: int = 32) -> Clip:
     path, head = check_media(path)
     if is_image(head) and not head.startswith(b"GIF8"):
         return Clip(read_image(path)[None], np.zeros(1), np.zeros(1, int), 1, 0.0, str(path), 1)
-    if head.startswith(b"GIF8") and not path.read_bytes().rstrip(b"\0\r\n").endswith(b";"):
-        # a decoder would play what is there and say nothing
-        raise UnreadableInput("is cut short: its end mark is missing", path=path, cure="copy it again")
-    return read_video(path, max_frames)
+    try:
+        if head.startswith(b"GIF8"):  # a decoder would play what is there and say nothing
+            check_end(path, whole=True)
+        return read_video(path, max_frames)
+    except UnreadableInput as refusal:
+        if not salvage:
+            raise
+        return read_rest(path, max_frames, refusal)
 
 
 def read_folder(folder: Path, max_frames: int) -> Clip:
@@ -49,11 +56,14 @@ def read_folder(folder: Path, max_frames: int) -> Clip:
         warnings.warn(f"{folder}: the frame numbers have gaps; frames may be missing", stacklevel=3)
     n, starts = len(files), np.arange(len(files), dtype=float)
     indices = bin_centres(starts, float(n), max_frames)
-    frames = [read_image(files[i]) for i in indices]
-    h0, w0, _ = frames[0].shape
-    for i, frame in zip(indices, frames):
-        h, w, _ = frame.shape
+    frames = None
+    for k, i in enumerate(indices):
+        frame = read_image(files[i])
+        frames = room_for(len(indices), frame.shape, folder) if frames is None else frames
+        (h, w), (h0, w0) = frame.shape[:2], frames.shape[1:3]
         if (h, w) != (h0, w0):
             reason = f"is {w}x{h} pixels, and the frames before it are {w0}x{h0}"
             raise UnreadableInput(reason, path=files[i], cure="bring all frames of a clip to one size")
-    return Clip(np.stack(frames), starts[indices], indices, n, float(n), str(folder), n)
+        frames[k] = frame
+    say_few(folder, n, max_frames)
+    return Clip(frames, starts[indices], indices, n, float(n), str(folder), n)

@@ -18,6 +18,7 @@ from .clip import Clip
 from .detections import from_masks
 from .images import list_pictures, read_image
 from .reader import read_clip
+from .salvage import left_of
 from .tracking.blobs import WORTH, find_pieces, gather_things, link
 from .tracking.camera import Canvas, lay_out
 from .tracking.ground import cut_frame, learn_ground
@@ -29,13 +30,17 @@ FEWEST, MOST_FRAMES = 5, 400  # frames looked at
 
 
 def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tuple[Clip, list[sv.Detections]]:
-    """Find the moving things of a clip and follow them.
-
-    Returns the clip as `read_clip` samples it, and its frames' detections, `mask` bool [n, H, W],
-    `tracker_id` from 1, the instance most seen first. Raises `NoInstances` where nothing moves, where
-    there are fewer than 5 frames, or where the camera travels; `UnreadableInput` as `read_clip` does.
-    """
+    """Read a clip as `read_clip` does and find its moving things, see `find_moving`."""
     clip = read_clip(path, max_frames)
+    return clip, find_moving(path, clip, max_instances)
+
+
+def find_moving(path: str | Path, clip: Clip, max_instances: int = 6) -> list[sv.Detections]:
+    """Find the moving things of a clip that was read from `path`, and follow them.
+
+    Returns its frames' detections, `mask` bool [n, H, W], `tracker_id` from 1, the instance most seen first. Raises
+    `NoInstances` where nothing moves, where there are fewer than 5 frames, or where the camera travels.
+    """
     if clip.n_decoded < FEWEST:
         raise NoInstances("holds too few frames to see motion", path=path, cure="give a longer clip or boxes")
     looked, frames = read_small(path, clip)
@@ -55,26 +60,28 @@ def track(path: str | Path, max_frames: int = 32, max_instances: int = 6) -> tup
         found.append(enlarge(shared, canvas, int(t), frames.shape[1:3], shape))
     if not any(found):
         raise NoInstances("nothing moves in it", path=path, cure="give masks or boxes")
-    return clip, [from_masks(masks, shape) for masks in number(found)]
+    return [from_masks(masks, shape) for masks in number(found)]
 
 
 def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     """Read the clip densely: the frames' places in the source, int [N], and the frames, uint8 [N, h, w, 3].
 
-    All frames are taken where there are no more than `MOST_FRAMES`, and always those of the clip.
+    All frames are taken where there are no more than `MOST_FRAMES`, and always those of the clip; of a damaged
+    clip, what is left.
     """
     height, width = clip.frames.shape[1:3]
     scale = min(1.0, SIDE / max(height, width))
     size = max(round(width * scale), 8), max(round(height * scale), 8)
     dense = np.linspace(0, clip.n_decoded - 1, min(clip.n_decoded, MOST_FRAMES)).round().astype(int)
     looked = np.union1d(dense, clip.indices)
+    wanted = set(looked.tolist())
     if Path(path).is_dir():
-        shots = map(read_image, np.array(list_pictures(path))[looked])
+        shots = ((i, read_image(file)) for i, file in enumerate(list_pictures(path)) if i in wanted)
     else:
-        wanted = set(looked.tolist())
-        shots = (upright_rgb(frame) for i, frame in enumerate(frames_of(Path(path))) if i in wanted)
-    small = [Image.fromarray(shot).resize(size, Image.Resampling.BOX) for shot in shots]
-    return looked, np.stack([np.asarray(picture) for picture in small])
+        numbered = left_of(Path(path)) if clip.damage else enumerate(frames_of(Path(path)))
+        shots = ((i, upright_rgb(frame)) for i, frame in numbered if i in wanted)
+    small = {i: np.asarray(Image.fromarray(shot).resize(size, Image.Resampling.BOX)) for i, shot in shots}
+    return np.array(list(small)), np.stack(list(small.values()))
 
 
 def enlarge(

@@ -25,7 +25,6 @@ PLACES = (
     "left", "middle", "right",
     "bottom left", "bottom", "bottom right",
 )  # fmt: skip
-MAX_THINGS = 5
 
 
 def place_of(x: float, y: float) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.signal import fftconvolve
 
 from .blobs import Piece, mean_colour
 from .ground import EIGHT, codes
@@ -84,6 +83,8 @@ def find_path(
     The score of a place is how much the colours under the thing's shape speak for it and against the others,
     in units of what it is where the thing is alone; a pixel that is not foreground speaks with `outside`.
     """
+    from scipy.signal import fftconvolve  # takes a second to import, and most inputs come with their masks
+
     thing = things[k]
     others = [t.colour for t in things if t is not thing]
     rest = np.mean(others, axis=0) if others else np.full(4096, 1e-4, np.float32)
