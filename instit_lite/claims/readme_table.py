@@ -14,6 +14,7 @@ from .ledger import repository_ledger
 
 README = repo_root() / "README.md"
 BEGIN, END = "<!-- claims: begin (written by `make claims`) -->", "<!-- claims: end -->"
+MOST = 8  # comparisons that a row spells out
 PENDING = "Not measured yet in this version: run `make claims`."
 
 
@@ -26,6 +27,16 @@ def cell(part: dict) -> str:
         return f"{where}: –"
     found = "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * v for v in part["difference"]))
     return f"{where}: {found} ({part['says']})"
+
+
+def cells(parts: list[dict]) -> str:
+    """What was measured of all comparisons; a long row of them (the curves of C11) as its ends."""
+    found = sorted(100 * p["difference"][0] for p in parts if "difference" in p)
+    if len(parts) <= MOST or len(found) < len(parts):
+        return "<br>".join(cell(part) for part in parts)
+    words = ", ".join(dict.fromkeys(part["verdict"] for part in parts))
+    first, last = parts[0]["says"], parts[-1]["says"]
+    return f"{len(parts)} comparisons, {first} to {last}: {found[0]:+.1f} to {found[-1]:+.1f}, each {words}"
 
 
 def paper_of(claim: dict) -> str:
@@ -48,8 +59,7 @@ def table(ledger: dict) -> str:
         "|---|---|---|---|---|",
     ]
     for claim in ledger["claims"]:
-        here = "<br>".join(cell(part) for part in claim["parts"])
-        row = [claim["id"], claim["statement"], paper_of(claim), here, f"**{claim['verdict']}**"]
+        row = [claim["id"], claim["statement"], paper_of(claim), cells(claim["parts"]), f"**{claim['verdict']}**"]
         lines.append("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |")
     return "\n".join(lines)
 

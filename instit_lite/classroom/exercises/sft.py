@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from bitsandbytes.functional import get_4bit_type
 
 from ...training.packing import IGNORE, visible
 from .exercise import Exercise, Mistake
 
-NF4 = get_4bit_type("nf4", device="cpu")  # its sixteen levels, from -1 to 1
+NF4 = torch.tensor([
+    -1.0, -0.6962, -0.5251, -0.3949, -0.2844, -0.1848, -0.0911, 0.0,
+    0.0796, 0.1609, 0.2461, 0.3379, 0.4407, 0.5626, 0.7230, 1.0,
+])  # its sixteen levels to four digits, as the notebook gives them
 
 
 def labels_of(question: list[int], answer: list[int], end: int) -> list[int]:
@@ -30,11 +32,6 @@ def in_blocks(segments: torch.Tensor) -> torch.Tensor:
 
 def not_causal(segments: torch.Tensor) -> torch.Tensor:
     return (segments[:, None] == segments[None]) | (segments[None] == 0)
-
-
-def positions_of(n_prefix: int, lengths: list[int]) -> list[int]:
-    """Positions of a prefix and its branches: each branch goes on where the prefix ends."""
-    return [*range(n_prefix), *(n_prefix + k for length in lengths for k in range(length))]
 
 
 def nf4(block: torch.Tensor) -> torch.Tensor:
@@ -63,12 +60,6 @@ def rows(rng: np.random.Generator) -> Iterator[tuple]:
     yield (torch.tensor([0, 0, 1, 1, 2, 2]),)
     for _ in range(4):
         yield (torch.repeat_interleave(torch.arange(4), torch.from_numpy(rng.integers(1, 4, 4))),)
-
-
-def packs(rng: np.random.Generator) -> Iterator[tuple]:
-    yield 4, [2, 3]
-    for _ in range(4):
-        yield int(rng.integers(1, 20)), [int(n) for n in rng.integers(1, 6, 3)]
 
 
 def blocks(rng: np.random.Generator) -> Iterator[tuple]:
@@ -108,20 +99,6 @@ EXERCISES = (
          "segments[:, None] is the row's segment, segments[None, :] the column's.",
          "((rows == columns) | (columns == 0)).tril()."),
         ((torch.tensor([0]),),),
-    ),
-    Exercise(
-        "05-positions", "positions_of", "Positions of branches", 6, 2, positions_of, packs,
-        {
-            "run on": Mistake(lambda n, k: list(range(n + sum(k))),
-                              "the second branch believes that it stands behind the first: each begins at the prefix's end"),
-            "from 0": Mistake(lambda n, k: [*range(n), *(i for m in k for i in range(m))],
-                              "a branch that begins at 0 stands on top of the picture: begin at n_prefix"),
-            "one too far": Mistake(lambda n, k: [*range(n), *(n + 1 + i for m in k for i in range(m))],
-                                   "the prefix ends at n_prefix - 1, so the first token behind it stands at n_prefix"),
-        },
-        ("What would the branch's positions be, were it alone behind the prefix?", "The same for every branch.",
-         "list(range(n_prefix)), then for each length range(n_prefix, n_prefix + length)."),
-        ((3, []),),
     ),
     Exercise(
         "05-nf4", "nf4", "NF4 by hand", 12, 2, nf4, blocks,

@@ -44,11 +44,6 @@ def clip_tokens(n_frames: int, side: int, patch: int, pooled: bool) -> int:
     return n_frames * (math.ceil(grid / 2) if pooled else grid) ** 2
 
 
-def frames_that_fit(context: int, text: int, per_frame: int) -> int:
-    """The most whole frames beside `text` tokens."""
-    return max(0, (context - text) // per_frame)
-
-
 def trains(name: str, n_layers: int) -> bool:
     """Whether a tower's parameter trains when its first half is frozen, embeddings included."""
     layer = re.search(r"\.layers\.(\d+)\.", name)
@@ -68,13 +63,6 @@ def budgets(rng: np.random.Generator) -> Iterator[tuple]:
     yield from ((32, 336, 14, True), (32, 384, 14, True), (1, 384, 14, False), (4, 64, 8, True))
     for _ in range(4):
         yield int(rng.integers(1, 33)), 14 * int(rng.integers(5, 30)), 14, bool(rng.integers(2))
-
-
-def contexts(rng: np.random.Generator) -> Iterator[tuple]:
-    yield 6144, 400, 196
-    yield 1000, 1200, 144
-    for _ in range(6):
-        yield int(rng.integers(2000, 9000)), int(rng.integers(100, 900)), int(rng.choice([144, 169, 196, 576]))
 
 
 def parameters(rng: np.random.Generator) -> Iterator[tuple]:
@@ -110,16 +98,6 @@ EXERCISES = (
         ("How many patches has a side?", "side // patch, squared, is a whole grid; pooled, each side is halved.",
          "n_frames * math.ceil(grid / 2) ** 2 where pooled."),
         ((0, 336, 14, True),),
-    ),
-    Exercise(
-        "04-fit", "frames_that_fit", "Frames in a context", 4, 1, frames_that_fit, contexts,
-        {
-            "no text": Mistake(lambda c, t, p: c // p, "question and answer need their place as well"),
-            "rounded up": Mistake(lambda c, t, p: max(0, math.ceil((c - t) / p)), "the last frame would not fit whole"),
-            "below none": Mistake(lambda c, t, p: (c - t) // p, "fewer than no frames is none"),
-        },
-        ("What is left when the text has its place?", "Whole frames only.", "max(0, (context - text) // per_frame)."),
-        ((144, 0, 144),),
     ),
     Exercise(
         "04-trains", "trains", "Freeze the first half", 8, 2, trains, parameters,
