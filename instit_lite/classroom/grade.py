@@ -86,11 +86,13 @@ def grade_one(student: str, master: NotebookNode, handed_in: NotebookNode) -> li
         ended = f"a cell ran longer than {LIMIT} s, and nothing after it was run"
     except DeadKernelError:
         ended = "a cell ended the kernel, and nothing after it was run"
+    began = [cell for cell in notebook.cells if cell.execution_count is not None]
+    through = began[:-1] if ended else began  # the last one to begin is the one that ended it
     found = []
     for cell in notebook.cells:
         if "exercise" in cell.metadata:
             error = next((o for o in cell.outputs if o.output_type == "error"), None)
-            ran = cell.execution_count is not None
+            ran = any(cell is one for one in through)
             said = error.evalue if error else "right" if ran else ended
             found.append(Grade(student, cell.metadata["exercise"], ran and error is None, said))
     return found

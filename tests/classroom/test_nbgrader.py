@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ SOURCE = next((Path(__file__).resolve().parents[2] / "notebooks").glob("03_*.ipy
 
 def run(course: Path, *words: str) -> None:
     command = [sys.executable, "-m", "nbgrader", *words, "--log-level=ERROR"]
-    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True, env=os.environ | {"PATH": path})
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -110,7 +110,7 @@ def test_a_class_is_graded(tmp_path, capsys):
             cell.source = "assert True  # a student who changes the test changes nothing"
         if grade.tagged(cell, "exercise") and "def leaking" in cell.source:
             cell.source = "def leaking(train, test):\n    return sorted(set(train) & set(test))"
-    texts = {"ann": to_text(notebook, "03"), "bob": to_text(wrong, "03"), "cy": to_text(student_copy(notebook), "03"), "dee": "{"}
+    texts = {"ann": to_text(notebook, "03"), "bob": nbformat.writes(wrong), "cy": to_text(student_copy(notebook), "03"), "dee": "{"}
     for name, text in texts.items():
         (folder / name).mkdir(parents=True)
         (folder / name / path.name).write_text(text)
