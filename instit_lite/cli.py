@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .claims.options import add_options
 from .errors import InstitError
+from .evaluation.options import add_evaluate
 from .profiles import PROFILES, build_dir, get_profile
 
 
@@ -90,7 +91,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Score the base, and an adapter beside it, on the micro bench."""
+    """Score the base, and an adapter beside it, on the micro bench; or files of predictions on Inst-It Bench."""
     from .evaluation.run import evaluate_adapter
 
     adapter = args.adapter or build_dir("adapter", args.profile)
@@ -156,9 +157,7 @@ def parser() -> argparse.ArgumentParser:
     add("build", build)
     add_plan(add("plan", plan, profile=False))
     add_train(add("train", train))
-    scoring = add("evaluate", evaluate)
-    scoring.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
-    scoring.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
+    add_evaluate(add("evaluate", evaluate))
     add_options(add("claims", claims, profile=False))
     add_convert(add("convert", convert, profile=False))
     add_merge(add("merge", merge, profile=False))

@@ -17,9 +17,9 @@ FOLDER = Path(__file__).parent / "prompts"
 NO_CHANGE = "none"
 
 
-def load_prompt(name: str) -> dict[str, str]:
+def load_prompt(name: str, folder: Path = FOLDER) -> dict[str, str]:
     """Read `prompts/<name>.md` ("frame", "video" or "qa") into its sections, by heading."""
-    file = FOLDER / f"{name}.md"
+    file = folder / f"{name}.md"
     if not file.is_file():
         raise InstitError("there is no such prompt", path=file, cure="use frame, video or qa")
     parts = re.split(r"^## +(.+?) *$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)

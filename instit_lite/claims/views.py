@@ -16,8 +16,7 @@ from ..evaluation import bench
 from ..evaluation.bench import build_bench
 from ..evaluation.chance import majority_answers
 from ..evaluation.difficulty import LEVELS, frame_benches, level_items
-from ..evaluation.item import BenchItem
-from ..evaluation.report import fingerprint
+from ..evaluation.item import BenchItem, fingerprint
 from ..evaluation.score import marks_of
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
@@ -25,6 +24,7 @@ from .declared import BASELINES, CURVES
 
 CLAIMS_BENCH = BENCH_SEED + BENCH_SPAN  # bench 1: bench 0 is the notebooks', on which the recipe was tuned
 LONGER = 2  # the view "longer" asks about clips of twice the profile's frames
+DRAWN_BY = ("bench", "chance", "difficulty", "item", "pictures")  # of the room `evaluation`, whose rest reads answers
 HARD_SHARE = 0.5  # questions of a difficulty level, against `n_bench`
 
 
@@ -102,8 +102,8 @@ def majority_of(split: str, profile: Profile) -> dict[str, float]:
 def bench_version() -> str:
     """A hash of the code that draws the bench: facts drawn by other code are drawn again."""
     package = Path(bench.__file__).parents[1]
-    rooms = [package / "scenes", package / "marks", package / "evaluation"]
+    files = sorted(f for room in ("scenes", "marks") for f in (package / room).glob("*.py"))
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for file in sorted(f for room in rooms for f in room.glob("*.py")):
+    for file in [*files, *(package / "evaluation" / f"{name}.py" for name in DRAWN_BY)]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

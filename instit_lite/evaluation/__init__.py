@@ -1,4 +1,4 @@
-"""The bench, the answers, the score. In: a base, with or without an adapter. Out: accuracies with intervals.
+"""The bench, the answers, the score. In: a base and an adapter, or files of predictions. Out: accuracies with intervals.
 
 Beside the score stands what a reader can try: ask one question, move a mark, see where the model looks.
 Refuses to know how a model was trained. An answer that cannot be read is wrong and is counted; a figure comes

@@ -52,23 +52,14 @@ LEVELS = {
 }
 
 
-def difficulty_benches(
-    profile: Profile, seed: int = BENCH_SEED, curves: tuple[str, ...] = tuple(LEVELS), view: str = "marked"
-) -> dict[str, dict[str, list[BenchItem]]]:
-    """Return image items by curve and level, `profile.n_bench` open-ended questions each, and their choices.
+def level_items(profile: Profile, seed: int, level: Level, view: str = "marked") -> list[BenchItem]:
+    """The items of one level: `profile.n_bench` open-ended questions, and their choices.
 
     All levels start from the image split's first seed. Blur asks the same questions of the same scenes at every
     level. Occlusion is measured: how much of the asked instance is hidden at that moment, by another thing or the
     frame's edge; with two instances, of the more hidden one. The knob alone does not set it for a still, whose moment
     may be before or after the thing passes.
     """
-    return {
-        curve: {level.name: level_items(profile, seed, level, view) for level in LEVELS[curve]} for curve in curves
-    }
-
-
-def level_items(profile: Profile, seed: int, level: Level, view: str = "marked") -> list[BenchItem]:
-    """The items of one level."""
     plan = plan_of(profile, seed, "image", level.knobs)
     return build_items(replace(plan, kinds=CURVE_KINDS, fits=level.fits), view)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from math import perm
+from pathlib import Path
 
 import numpy as np
 
@@ -47,9 +49,10 @@ class BenchItem:
     """One question. Open-ended and multiple choice share the `question_id`, "<clip>-<k>", as upstream.
 
     `frames`: uint8 [F, 128, 128, 3] RGB, one for a picture; `timestamps`: 1-based, as `<t>` counts them; `answer`: a
-    text, or the letter where `options` are given; `possible`: how many answers there are to choose from; `prior`: see
-    `chance.picture_prior`; `as_drawn`: in the permuted view, the answer that the drawn ids give (None where there is
-    none), while `answer` stays.
+    text, or the letter where `options` are given; `possible`: how many answers there are to choose from, 0 where they
+    are without number; `prior`: see `chance.picture_prior`; `as_drawn`: in the permuted view, the answer that the drawn
+    ids give (None where there is none), while `answer` stays; `source`: the picture or the folder of frames of a
+    published item, whose `frames` are read late, by `released.with_frames`.
     """
 
     question_id: str
@@ -65,6 +68,7 @@ class BenchItem:
     possible: int
     prior: float | None = None
     as_drawn: str | None = None
+    source: Path | None = None
 
     @property
     def prompt(self) -> str:
@@ -74,9 +78,17 @@ class BenchItem:
     @property
     def key(self) -> str:
         """A name that no other item of the bench has; the same in every view."""
-        return f"{self.format}/{self.question_id}"
+        own = self.question_id.startswith(self.split)  # published pictures and clips share their numbers
+        return f"{self.format}/{self.question_id}" if own else f"{self.format}/{self.split}/{self.question_id}"
 
     @property
     def chance(self) -> float:
         """Probability that a blind guess among the possible answers is right."""
-        return 1 / self.possible
+        return 1 / self.possible if self.possible else 0.0
+
+
+def fingerprint(item: BenchItem) -> str:
+    """A hash of what an item asks, shows and holds true."""
+    digest = hashlib.sha256(f"{item.split}\n{item.prompt}\n{item.answer}\n{item.frames.shape}\n".encode())
+    digest.update(item.frames.tobytes())
+    return digest.hexdigest()[:16]

@@ -8,20 +8,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..dataset.statistics import format_table as format_table  # where a result's reader looks for it
 from ..errors import InstitError, RecordError
-from ..model.load import Base
 from ..profiles import atomic_write_text
-from .answer import answer_items
-from .item import BenchItem
+from .item import BenchItem, fingerprint
 from .score import Verdict, is_correct
 from .statistics import Interval, clustered_interval, paired_difference
 
+if TYPE_CHECKING:  # scoring files of answers loads no torch
+    from ..model.load import Base
+
 BEFORE, AFTER = "base", "after SFT"
 ALL = "all"
+Answer = str | float | None  # what was said; or a judge's mark of it, None where unscored
 NOTE = (
     "Share of exactly right answers with 95 % intervals clustered by clip. An answer that cannot be read is "
     "wrong and is counted as unparsed. chance: a guess among the possible answers; prior: the best guess of somebody "
@@ -51,46 +54,62 @@ class ScoreRow:
     difference: Interval | None
 
 
-def score_rows(items: Sequence[BenchItem], runs: dict[str, list[str]]) -> list[ScoreRow]:
+def score_rows(items: Sequence[BenchItem], runs: dict[str, list[Answer]]) -> list[ScoreRow]:
     """Score every run by split and format, first all questions, then each kind.
 
-    `runs` names lists of answers in the order of `items`. Raises `InstitError` where a list has another length.
+    `runs` names lists of answers in the order of `items`; what a judge left unscored stays out of the mean.
+    Raises `InstitError` where a list has another length.
     """
     for name, answers in runs.items():
         if len(answers) != len(items):
             what = f"the run {name!r} has {len(answers)} answers for {len(items)} items"
             raise InstitError(what, cure="give one answer per item, in the order of the items")
-    verdicts = {name: [is_correct(i, a) for i, a in zip(items, answers)] for name, answers in runs.items()}
+    marks = {name: [mark_of(i, a) for i, a in zip(items, answers)] for name, answers in runs.items()}
     groups: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for place, item in enumerate(items):
         for kind in (ALL, item.kind):
             groups[item.split, item.format][kind].append(place)
     return [
-        score_row(items, verdicts, (*head, kind), places)
+        score_row(items, marks, (*head, kind), places)
         for head, kinds in groups.items()
         for kind, places in kinds.items()
     ]
 
 
+def mark_of(item: BenchItem, answer: Answer) -> tuple[float | None, bool]:
+    """The mark of an answer, None where unscored; and whether it is unparsed or unscored."""
+    if not isinstance(answer, str):
+        return answer, answer is None
+    verdict = is_correct(item, answer)
+    return float(verdict is Verdict.CORRECT), verdict is Verdict.UNPARSED
+
+
+def mean_of(values: Sequence[float | None], clips: Sequence[str]) -> Interval:
+    """The clustered interval of the values that are there; NaN where there is none."""
+    there = [(value, clip) for value, clip in zip(values, clips) if value is not None]
+    return clustered_interval(*zip(*there)) if there else Interval(*[float("nan")] * 3)
+
+
 def score_row(
-    items: Sequence[BenchItem], verdicts: dict[str, list[Verdict]], key: tuple[str, str, str], places: list[int]
+    items: Sequence[BenchItem], marks: dict[str, list[tuple]], key: tuple[str, str, str], places: list[int]
 ) -> ScoreRow:
-    """Score the items at `places`."""
+    """Score the items at `places`; `marks` as `mark_of` gives them."""
     clips = [items[i].clip_id for i in places]
-    right = {name: [float(said[i] is Verdict.CORRECT) for i in places] for name, said in verdicts.items()}
-    unparsed = {name: sum(said[i] is Verdict.UNPARSED for i in places) for name, said in verdicts.items()}
+    right = {name: [said[i][0] for i in places] for name, said in marks.items()}
+    unparsed = {name: sum(said[i][1] for i in places) for name, said in marks.items()}
     paired = BEFORE in right and AFTER in right
     difference = paired_difference(right[BEFORE], right[AFTER], clips) if paired else None
     chance = float(np.mean([items[i].chance for i in places]))
     priors = [items[i].prior for i in places]
     prior = None if None in priors else float(np.mean(priors))
-    means = {name: clustered_interval(values, clips) for name, values in right.items()}
+    means = {name: mean_of(values, clips) for name, values in right.items()}
     return ScoreRow(*key, len(places), len(set(clips)), chance, prior, means, unparsed, difference)
 
 
 def score_table(
-    items: Sequence[BenchItem], runs: dict[str, list[str]], title: str = "Micro bench", by_kind: bool = True
-) -> dict:
+    items: Sequence[BenchItem], runs: dict[str, list[Answer]], title: str = "Micro bench", by_kind: bool = True,
+    note: str = NOTE,
+) -> dict:  # fmt: skip
     """Return `score_rows` as the report page reads tables: {"title", "columns", "rows", "note"}.
 
     Usual runs, in this order: "majority", "blind", "base", "after SFT". `unparsed` counts for the last run.
@@ -105,7 +124,7 @@ def score_table(
             line = [row.split, row.format, row.kind, row.n, row.clips, f"{row.chance:.2f}", prior]
             change = ["{:+.2f} [{:+.2f}, {:+.2f}]".format(*row.difference)] if row.difference else []
             lines.append([*line, *map(str, row.runs.values()), *change, row.unparsed[last]])
-    return {"title": title, "columns": columns, "rows": lines, "note": NOTE}
+    return {"title": title, "columns": columns, "rows": lines, "note": note}
 
 
 def save_result(table: dict, path: str | Path) -> Path:
@@ -165,13 +184,6 @@ def prediction_line(item: BenchItem, answer: str) -> dict:
     }  # fmt: skip
 
 
-def fingerprint(item: BenchItem) -> str:
-    """A hash of what an item asks, shows and holds true."""
-    digest = hashlib.sha256(f"{item.split}\n{item.prompt}\n{item.answer}\n{item.frames.shape}\n".encode())
-    digest.update(item.frames.tobytes())
-    return digest.hexdigest()[:16]
-
-
 def model_fingerprint(base: Base) -> str:
     """A hash of names, shapes and first 4,096 values of all parameters: enough to tell trainings apart."""
     digest = hashlib.sha256()
@@ -186,5 +198,7 @@ def answer_and_keep(
     progress: bool = True,
 ) -> list[str]:  # fmt: skip
     """`answer_items` that keeps each batch of answers in a file and goes on there after a kill."""
+    from .answer import answer_items
+
     file = PredictionFile(path, {"model": base.name, "weights": model_fingerprint(base), "blind": blind})
     return answer_items(base, items, batch, blind, progress, known=file.known(items), keep=file.keep)

@@ -1,7 +1,7 @@
 """Right, wrong or unreadable. In: an item and the text a model gave. Out: a verdict, by rules on this page.
 
 Upstream's scorer takes the first capital A to D of an answer for the choice and leaves unreadable answers out of the
-denominator, which rewards a model for refusing. Here an answer is read strictly, and what cannot be read is wrong.
+denominator, which rewards a model for refusing. Here a choice is read by `choice`, and what cannot be read is wrong.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from .choice import normalise as normalise
+from .choice import parse_choice as parse_choice
 from .item import BenchItem
 
 UNFINISHED = "…"  # ends an answer that the model did not end itself
-LETTER = re.compile(r"(?:([a-d])(?:[.:)]|$)|\(([a-d])\)[.:]?)\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Verdict(str, Enum):
@@ -23,26 +24,6 @@ class Verdict(str, Enum):
     CORRECT = "correct"
     WRONG = "wrong"
     UNPARSED = "unparsed"
-
-
-def normalise(text: str) -> str:
-    """Fold case, make runs of white space one space, drop one final full stop; nothing more."""
-    return re.sub(r"\s+", " ", text.strip()).removesuffix(".").rstrip().casefold()
-
-
-def parse_choice(text: str, options: dict[str, str] | None = None) -> str | None:
-    """Read the chosen letter, "A" to "D", or None where the answer does not name exactly one.
-
-    Accepted: `B`, `b`, `(B)`, `B.`, `B)`; a letter with the text of its own option, `B: red circle`; the text
-    of exactly one option. A letter inside a sentence is no choice.
-    """
-    options = options or {}
-    found = LETTER.fullmatch(text.strip())
-    if found:
-        letter, rest = (found[1] or found[2]).upper(), normalise(found[3])
-        return letter if not rest or rest == normalise(options.get(letter, "")) else None
-    named = [letter for letter, option in options.items() if normalise(option) == normalise(text)]
-    return named[0] if len(named) == 1 and normalise(text) else None
 
 
 def is_correct(item: BenchItem, prediction: str) -> Verdict:
@@ -64,10 +45,11 @@ def marks_of(items: Sequence[BenchItem], predictions: Sequence[str]) -> list[flo
     return [float(is_correct(i, p) is Verdict.CORRECT) for i, p in zip(items, predictions, strict=True)]
 
 
-# Two commas are missing in upstream's list, so that neighbouring lead-ins are one string and never match.
+# Upstream's list, in its order. Two commas are missing there, so that neighbours are one string and never match.
 UPSTREAM_LEAD_INS = (
     "The best answer is", "The correct answer is", "The answer is", "The answer",
     "The best option is" "The correct option is", "Best answer:" "Best option:",
+    "Answer", "Answer:", "answer:", "answer", "Option:", "The correct answer", "The correct option",
 )  # fmt: skip
 
 
@@ -80,18 +62,26 @@ def upstream_letter(text: str) -> str:
 
 
 class UpstreamScore(NamedTuple):
-    """Multiple choice the upstream way: `accuracy` = correct / parsed, NaN where nothing parsed."""
+    """The upstream way: `accuracy` = correct / parsed, NaN where nothing parsed; open-ended, `correct` sums scores."""
 
     accuracy: float
-    correct: int
+    correct: float
     parsed: int
     total: int
 
 
 def upstream_choice_score(items: Sequence[BenchItem], predictions: Sequence[str]) -> UpstreamScore:
     """Score the multiple-choice items as upstream does; for comparison only."""
-    pairs = [(i, text) for i, text in zip(items, predictions, strict=True) if i.format == "choice"]
-    chosen = [(item, upstream_letter(text)) for item, text in pairs]
-    parsed = [(item, letter) for item, letter in chosen if letter]
-    correct = sum(item.answer == letter for item, letter in parsed)
-    return UpstreamScore(correct / len(parsed) if parsed else float("nan"), correct, len(parsed), len(chosen))
+    pairs = zip(items, predictions, strict=True)
+    return upstream_choice([(item.answer, text) for item, text in pairs if item.format == "choice"])
+
+
+def upstream_choice(pairs: Sequence[tuple[str, str]]) -> UpstreamScore:
+    """Score pairs of truth and prediction as upstream does."""
+    chosen = [(truth, upstream_letter(text)) for truth, text in pairs]
+    return upstream_score([truth == letter for truth, letter in chosen if letter], len(chosen))
+
+
+def upstream_score(valid: Sequence[float], total: int) -> UpstreamScore:
+    """Upstream's arithmetic of either format: the sum over what it could score, divided by the number of these."""
+    return UpstreamScore(sum(valid) / len(valid) if valid else float("nan"), sum(valid), len(valid), total)

@@ -24,7 +24,7 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return "–" if np.isnan(self.mean) else f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def clustered_interval(
@@ -48,8 +48,7 @@ def clustered_interval(
     if y.min() < low or y.max() > high:
         raise InstitError(f"values reach beyond {low} to {high}", cure="give the limits of the values")
     mean = float(y.mean())
-    _, clip = np.unique(list(clusters), return_inverse=True)
-    sums = np.bincount(clip, y - mean)
+    sums = cluster_sums(y - mean, clusters)
     g, spread = len(sums), float((sums**2).sum())
     if g < 2 or spread < 1e-12:
         z2 = float(norm.ppf(0.5 + level / 2)) ** 2
@@ -57,6 +56,12 @@ def clustered_interval(
         return Interval(mean, mean - share * (mean - low), mean + share * (high - mean))
     reach = float(t.ppf(0.5 + level / 2, g - 1)) * np.sqrt(g / (g - 1) * spread) / len(y)
     return Interval(mean, max(low, mean - reach), min(high, mean + reach))
+
+
+def cluster_sums(values: np.ndarray, clusters: Sequence[Hashable]) -> np.ndarray:
+    """The sum of the values of each clip."""
+    names = clusters if isinstance(clusters, np.ndarray) else list(clusters)
+    return np.bincount(np.unique(names, return_inverse=True)[1], values)
 
 
 def paired_difference(
@@ -71,3 +76,15 @@ def paired_difference(
         raise InstitError(what, cure="score both runs on the same items")
     change = np.asarray(after, float) - np.asarray(before, float)
     return clustered_interval(change, clusters, level, limits=(-1.0, 1.0))
+
+
+def sign_flip_test(changes: Sequence[float], clusters: Sequence[Hashable], n: int = 9999, seed: int = 0) -> float:
+    """Two-sided p-value of "no change" for paired `changes` [n items]: how rare so large a sum is by chance.
+
+    If two models are alike, a clip's changes could as well have the other sign. The signs of whole clips are drawn
+    `n` times; the smallest value is 1 / (n + 1).
+    """
+    sums = cluster_sums(np.asarray(changes, float), clusters)
+    sums = sums[sums != 0]
+    signs = np.random.default_rng(seed).integers(0, 2, (n, len(sums)), dtype=np.int8) * 2 - 1
+    return float((1 + np.sum(np.abs(signs @ sums) >= abs(sums.sum()) - 1e-9)) / (n + 1))

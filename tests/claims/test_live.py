@@ -11,7 +11,7 @@ from instit_lite.claims.live import about, ask_again
 from instit_lite.claims.room import claims_named, needs_of
 from instit_lite.claims.verdict import NOT_MEASURED
 from instit_lite.errors import InstitError
-from instit_lite.evaluation import report
+from instit_lite.evaluation import answer
 from instit_lite.model.load import MICRO_FOLDER, load_base, weights_hash
 from instit_lite.profiles import get_profile
 
@@ -52,7 +52,7 @@ def test_answers_are_kept(rows, models, folder, monkeypatch):
     def only_known(base, items, batch, blind, progress, known, keep):
         return [known[item.key] for item in items]
 
-    monkeypatch.setattr(report, "answer_items", only_known)
+    monkeypatch.setattr(answer, "answer_items", only_known)
     assert ask_again(claims_named(["C2", "K2", "K3"]), models, TINY, folder, say=lambda line: None) == rows
 
 

@@ -11,8 +11,8 @@ from instit_lite.evaluation.difficulty import (
     LEVELS,
     STEADY_KINDS,
     answers_at,
-    difficulty_benches,
     frame_benches,
+    level_items,
     visible_share,
 )
 from instit_lite.evaluation.item import SEED_STEP
@@ -25,7 +25,7 @@ FEW = replace(get_profile("smoke"), n_bench=10)
 
 @pytest.fixture(scope="module")
 def curves():
-    return difficulty_benches(FEW)
+    return {curve: {i: level_items(FEW, BENCH_SEED, level) for i, level in enumerate(LEVELS[curve])} for curve in LEVELS}
 
 
 def test_four_levels_each_and_all_need_their_mark(curves):

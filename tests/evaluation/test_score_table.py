@@ -20,7 +20,7 @@ def item(k, kind="colour", form="open", split="image"):
 
 ITEMS = [item(k, kind) for k, kind in enumerate(["colour", "shape"] * 6)] + [item(k, form="choice") for k in range(4)]
 RUNS = {
-    "base": ["red", "blue"] * 6 + ["A", "it is A", "B", "B"],
+    "base": ["red", "blue"] * 6 + ["A", "who knows", "B", "B"],
     "after SFT": ["red", "red"] * 5 + ["red", ""] + ["a", "(A)", "A: red", "B"],
 }
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instit_lite.errors import InstitError
-from instit_lite.evaluation.statistics import clustered_interval, paired_difference
+from instit_lite.evaluation.statistics import clustered_interval, paired_difference, sign_flip_test
 
 
 def test_one_question_a_clip_is_the_t_interval():
@@ -76,3 +76,42 @@ def test_bad_values_are_refused(values, clips):
         clustered_interval(values, clips)
     with pytest.raises(InstitError, match="no pairs"):
         paired_difference([1.0], [1.0, 0.0], ["a"])
+
+
+def benches(seed, clips, mean, pull, n=1000):
+    """Simulated benches like Inst-It Bench: 1 to 9 questions a clip, whose skills scatter the more the smaller `pull`."""
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        names = np.repeat(np.arange(clips), rng.choice([1, 2, 3, 4, 5, 5, 5, 6, 7, 9], clips))
+        skill = rng.beta(mean * pull, (1 - mean) * pull, clips)[names]
+        yield rng, names, skill, (rng.random(len(names)) < skill).astype(float)
+
+
+@pytest.mark.parametrize("clips, mean, pull", [(206, 0.43, 37), (206, 0.7, 8), (60, 0.43, 37)])
+def test_intervals_cover_the_truth_in_a_thousand_benches(clips, mean, pull):
+    """Upstream's released answers have 206 clips, 43 % right, and a spread like `pull` 37."""
+    spans = [clustered_interval(right, names) for _, names, _, right in benches(5, clips, mean, pull)]
+    assert 0.93 <= np.mean([low <= mean <= high for _, low, high in spans]) <= 0.97
+    alone = [clustered_interval(right, np.arange(len(right))) for _, _, _, right in benches(5, clips, mean, 2, 300)]
+    assert np.mean([low <= mean <= high for _, low, high in alone]) < 0.9  # who forgets the clips is too sure
+
+
+def test_paired_differences_cover_the_truth_and_the_test_keeps_its_level():
+    covered, found, detected = [], [], []
+    for rng, names, skill, before in benches(3, 206, 0.43, 8):
+        after = (rng.random(len(names)) < np.clip(skill + 0.05, 0, 1)).astype(float)
+        true = float((np.clip(skill + 0.05, 0, 1) - skill).mean())
+        span = paired_difference(before, after, names)
+        covered.append(span.low <= true <= span.high)
+        same = (rng.random(len(names)) < skill).astype(float)
+        found.append(sign_flip_test(same - before, names, n=499, seed=len(found)) <= 0.05)
+        detected.append(sign_flip_test(after - before, names, n=499) <= 0.05)
+    assert 0.93 <= np.mean(covered) <= 0.97
+    assert 0.03 <= np.mean(found) <= 0.07 and np.mean(detected) > 0.5
+
+
+def test_the_sign_flip_test_on_small_cases():
+    assert sign_flip_test([0, 0, 0], "abc") == 1
+    assert sign_flip_test([1, 1, 1, 1], "aabb") == pytest.approx(0.5, abs=0.03)  # two clips have four signs, two as extreme
+    assert sign_flip_test([1] * 30, range(30)) < 0.001 and sign_flip_test([1, -1] * 15, range(30)) == 1
+    assert sign_flip_test([1, 0, 1], "abc") == sign_flip_test([1, 0, 1], "abc")
