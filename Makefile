@@ -7,6 +7,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+INSTRUCTOR := $(VENV)/.instructor
 LOG := $(VENV)/install.log
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -18,7 +19,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab bench pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report lab student grade bench pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -54,15 +55,20 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "[setup] done in $$seconds s"; touch $(STAMP)
 
+$(INSTRUCTOR): $(STAMP)
+	@echo "[setup] nbgrader, for instructors"; $(PY) -m pip install --disable-pip-version-check --quiet \
+	  -c constraints.txt -e '.[instructor]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $(INSTRUCTOR)
+
 demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
 	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
-test: $(STAMP) ## run all tests, then all notebooks in profile smoke
-	@status=0; \
-	echo "[test 1/2] pytest"; $(PY) -m pytest || status=1; \
-	echo "[test 2/2] all notebooks in profile smoke"; rm -rf build/smoke; \
-	INSTIT_BUILD="$(CURDIR)/build/smoke" $(RUNNER) --profile smoke || status=1; \
+test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solved and blank
+	@status=0; export INSTIT_BUILD="$(CURDIR)/build/smoke"; rm -rf "$$INSTIT_BUILD"; \
+	echo "[test 1/3] pytest"; env -u INSTIT_BUILD $(PY) -m pytest || status=1; \
+	echo "[test 2/3] all notebooks in profile smoke"; $(RUNNER) --profile smoke || status=1; \
+	echo "[test 3/3] the same with every exercise left blank"; \
+	$(PY) -m instit_lite.classroom.student && $(RUNNER) --profile smoke --folder "$$INSTIT_BUILD/student" || status=1; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
@@ -73,6 +79,12 @@ report: $(STAMP) ## build the report page from what was run in profile PROFILE
 
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	@$(VENV)/bin/jupyter lab notebooks
+
+student: $(INSTRUCTOR) ## copies of the notebooks without solutions and hidden tests, in build/student
+	@$(PY) -m instit_lite.classroom.student $(NB)
+
+grade: $(INSTRUCTOR) ## grade SUBMISSIONS=folder (a folder per student): build/grades
+	@$(PY) -m instit_lite.classroom.grade $(SUBMISSIONS)
 
 bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)

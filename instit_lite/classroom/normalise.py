@@ -27,6 +27,7 @@ NEW_CELL = {
     "code": nbformat.v4.new_code_cell, "raw": nbformat.v4.new_raw_cell,
 }  # fmt: skip
 ID_WORDS, ID_LENGTH = 5, 48
+EXERCISE, GRADED = "exercise", "graded"  # tags of the two code cells of an exercise
 
 
 def slug(source: str) -> str:
@@ -45,11 +46,21 @@ def normalise(notebook: NotebookNode, number: str) -> NotebookNode:
         name = f"{number}-{slug(source)}"
         used[name] += 1
         name += f"-{used[name]}" if used[name] > 1 else ""
-        metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        tags = cell.metadata.get("tags")
+        metadata = {"tags": tags} | grading(tags, name) if tags else {}
         cells.append(NEW_CELL[cell.cell_type](source, id=name, metadata=metadata))
     result = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     nbformat.validate(result)
     return result
+
+
+def grading(tags: list[str], name: str) -> dict:
+    """nbgrader's metadata of a cell tagged `exercise`, which students write, or `graded`, which tests it."""
+    if not {EXERCISE, GRADED} & set(tags):
+        return {}
+    graded = GRADED in tags
+    own = {"grade": graded, "grade_id": name, "locked": graded, "schema_version": 3, "solution": not graded, "task": False}
+    return {"nbgrader": own | ({"points": 1} if graded else {})}
 
 
 def to_text(notebook: NotebookNode, number: str) -> str:

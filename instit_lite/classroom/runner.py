@@ -162,10 +162,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell-limit", type=float, help="seconds for one cell")
     parser.add_argument("--notebook-limit", type=float, help="seconds for one notebook")
+    parser.add_argument("--folder", type=Path, help="where the notebooks are (default: notebooks)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another parameter")
     options = vars(parser.parse_args(argv))
     options["parameters"] = parameters_of(options.pop("set"))
-    paths = find_notebooks(options.pop("names"))
+    paths = find_notebooks(options.pop("names"), options.pop("folder"))
     labels = [f"[{position}/{len(paths)}] {path.stem}" for position, path in enumerate(paths, 1)]
     statuses = [run_notebook(path, label=label, **options) for path, label in zip(paths, labels)]
     failed = [status.notebook for status in statuses if not status.ok]
