@@ -1,7 +1,7 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | plan | train | evaluate | claims | convert | merge`; each says
-what it wrote.
+`instit-lite doctor | annotate | batch | build | plan | train | evaluate | claims | convert | merge`; each
+says what it wrote.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .claims.options import add_options
-from .errors import InstitError
+from .errors import InstitError, NotYetAnswered
 from .profiles import PROFILES, build_dir, get_profile
 
 
@@ -29,18 +29,44 @@ def doctor(args: argparse.Namespace) -> int:
 
 def annotate(args: argparse.Namespace) -> int:
     """Mark and annotate one clip or picture; see `dataset.annotate`."""
+    from .annotation.budget import Prices
     from .dataset.annotate import Request, annotate_file
 
+    given = {"batch": args.batch_out, "budget": args.budget, "concurrency": args.concurrency,
+             "max_tokens": args.max_tokens, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
     request = Request(
         source=args.source, out=args.out, frames=args.frames, style=args.style, boxes=args.boxes,
         masks=args.masks, coco=args.coco, youtube_vis=args.youtube_vis, max_instances=args.max_instances,
-        online=args.online, model=args.model, base_url=args.base_url,
+        online=args.online, model=args.model, base_url=args.base_url, ledger=args.ledger,
+        asking={name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
-    done = annotate_file(request)
+    try:
+        done = annotate_file(request)
+    except NotYetAnswered as pending:
+        print(f"{pending}")
+        return 0
     print(f"frames: {done.n_frames}, marks: {done.mark_ids}, annotated by: {done.annotator}")
     print(f"audit: {len(done.findings)} findings" + "".join(f"\n  {f}" for f in done.findings[:10]))
     for file in done.files:
         print(f"wrote {file}")
+    return 0
+
+
+def batch(args: argparse.Namespace) -> int:
+    """Merge the results of a batch API into the ledger, and write what is missing to again-*.jsonl.
+
+    FOLDER is what `annotate --batch-out` wrote; without result files, only what is missing is said.
+    """
+    from .annotation.batch import BatchFolder, merge_results
+    from .annotation.budget import Prices
+    from .annotation.ledger import Ledger
+
+    folder = BatchFolder(args.folder)
+    prices = Prices(*args.prices, 0) if args.prices else None
+    counts = merge_results(folder, Ledger(args.ledger), args.results, prices)
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()) or "the folder holds no requests")
+    for file in folder.again.paths():
+        print(f"to be sent again: {file}")
     return 0
 
 
@@ -153,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
 
     add("doctor", doctor, profile=False)
     add_annotate(add("annotate", annotate, profile=False))
+    add_batch(add("batch", batch, profile=False))
     add("build", build)
     add_plan(add("plan", plan, profile=False))
     add_train(add("train", train))
@@ -208,6 +235,21 @@ def add_annotate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--online", action="store_true", help="send marked frames to a remote endpoint")
     command.add_argument("--model", default="gpt-4o-2024-08-06", help="model to ask when online")
     command.add_argument("--base-url", help="OpenAI-compatible endpoint; a loopback one needs no --online")
+    asking = command.add_argument_group("only with an endpoint")
+    asking.add_argument("--ledger", type=Path, help="keeps every reply (default: beside --out); many clips may share it")
+    asking.add_argument("--budget", type=float, help="dollars, for all runs with this ledger; 0 only estimates")
+    asking.add_argument("--prices", type=float, nargs=3, metavar=("IN", "OUT", "PICTURE"),
+                        help="dollars for a million tokens in and out, tokens of a picture (known for gpt-4o)")  # fmt: skip
+    asking.add_argument("--max-tokens", type=int, help="of a reply (default: the endpoint's; 4096 with --budget)")
+    asking.add_argument("--concurrency", type=int, help="calls under way (default 4)")
+    asking.add_argument("--batch-out", type=Path, help="write the calls as OpenAI Batch files there; send nothing")
+
+
+def add_batch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, help="a folder made by `instit-lite annotate --batch-out`")
+    command.add_argument("results", type=Path, nargs="*", help="result files, as the batch API gives them")
+    command.add_argument("--ledger", type=Path, required=True, help="the ledger that `annotate` was given")
+    command.add_argument("--prices", type=float, nargs=2, metavar=("IN", "OUT"), help="dollars for a million tokens")
 
 
 def add_plan(command: argparse.ArgumentParser) -> None:

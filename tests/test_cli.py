@@ -12,7 +12,7 @@ from instit_lite import cli
 from instit_lite.classroom import doctor
 from instit_lite.errors import UnreadableInput
 
-COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "claims", "convert", "merge")
+COMMANDS = ("doctor", "annotate", "batch", "build", "plan", "train", "evaluate", "claims", "convert", "merge")
 
 
 def stopped(arguments: list[str]) -> int:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import supervision as sv
+from tqdm import tqdm
 
 from ..annotation.audit import AuditFinding, audit
 from ..annotation.client import PAPER_MODEL, Client
-from ..annotation.equations import annotate_clip, annotate_image, name_annotator
+from ..annotation.equations import annotate_clip, annotate_image, estimate_cost, name_annotator
 from ..annotation.measured import measure_clip, measure_image
 from ..annotation.schema import MEASURED, ClipAnnotation
 from ..errors import InstitError, NoInstances
@@ -41,7 +43,8 @@ CARD = "annotation.json"
 @dataclass(frozen=True)
 class Request:
     """What to annotate and how. At most one of `boxes`, `masks`, `coco`, `youtube_vis`; none of them for a video
-    means the motion tracker. `base_url` or `online` asks an endpoint instead of measuring the masks.
+    means the motion tracker. `base_url`, `online` or a batch asks an endpoint instead of measuring the masks.
+    `asking` has further settings of `Client.connect`; replies are kept in `ledger`, by default beside `out`.
     """
 
     source: Path
@@ -56,6 +59,8 @@ class Request:
     online: bool = False
     model: str = PAPER_MODEL
     base_url: str | None = None
+    ledger: Path | None = None
+    asking: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     check_instances(found, clip.frames)
     say(f"marking and annotating {len(clip.frames)} frame(s)")
     marked = mark_clip(clip.frames, found, request.style)
-    annotation = describe(request, clip, found, marked)
+    annotation = describe(request, clip, found, marked, say)
     findings = audit(annotation, found, clip.frames.shape[1:3])
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
@@ -115,18 +120,25 @@ def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
     return track(request.source, request.frames, request.max_instances)
 
 
-def describe(request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray) -> ClipAnnotation:
+def describe(
+    request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray, say: Callable[[str], None]
+) -> ClipAnnotation:
     """Measure the masks, or ask an endpoint by equations (1) to (3)."""
     still = len(marked) == 1
-    if not (request.online or request.base_url):
+    if not (request.online or request.base_url or request.asking.get("batch")):
         if not still:
             return measure_clip(clip.frames, found, clip.timestamps)
         frame, annotator, model = measure_image(clip.frames[0], found[0]), MEASURED, ""
     else:
-        ledger = request.out.with_name(f"{request.out.name}.ledger")
-        with Client.connect(request.base_url, request.model, ledger, online=request.online) as client:
+        ledger = request.ledger or request.out.with_name(f"{request.out.name}.ledger")
+        with Client.connect(
+            request.base_url, request.model, ledger, online=request.online, **request.asking
+        ) as client:  # fmt: skip
+            if client.prices:
+                say(estimate_cost(client, marked))
             if not still:
-                return annotate_clip(client, marked)
+                with tqdm(total=len(marked) + 2, unit="call") as bar:
+                    return annotate_clip(client, marked, bar.update)
             frame = annotate_image(client, marked[0], "00001.jpg")
             annotator, model = name_annotator(client), ", ".join(client.models)
     return ClipAnnotation(frames=[frame], video_level_caption=None, question_answer_pairs=[],
