@@ -1,7 +1,7 @@
 """The command line. In: files and options. Out: the same results as the notebooks, without a notebook.
 
-`instit-lite doctor | annotate | build | plan | train | evaluate | outside | claims | convert | merge |
-verify`; each says what it wrote.
+`instit-lite doctor | annotate | batch | build | plan | train | evaluate | outside | claims | convert |
+merge | verify`; each says what it wrote.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import sys
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .claims.options import add_options
-from .errors import InstitError
+from .errors import InstitError, NotYetAnswered
 from .evaluation.options import add_evaluate
 from .profiles import PROFILES, build_dir, get_profile
+
+if TYPE_CHECKING:
+    from .dataset.annotate import Request
 
 
 def doctor(args: argparse.Namespace) -> int:
@@ -29,6 +33,19 @@ def doctor(args: argparse.Namespace) -> int:
     return 0 if all(check.ok for check in examine(tell)) else 1
 
 
+def request_of(args: argparse.Namespace) -> Request:
+    """What `annotate` was asked for; all calls to an endpoint are kept in one ledger beside the output."""
+    from .annotation.budget import Prices
+    from .dataset.annotate import Request
+
+    asking = {"batch": args.batch_out, "budget": args.budget, "concurrency": args.concurrency,
+              "max_tokens": args.max_tokens, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
+    given = {name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__}
+    if args.online or args.base_url or args.batch_out:
+        given["ledger"] = args.ledger or args.out.with_name(f"{args.out.name}.ledger")
+    return Request(**given, asking={name: value for name, value in asking.items() if value is not None})
+
+
 def annotate(args: argparse.Namespace) -> int:
     """Mark and annotate a clip or picture, or a folder of them.
 
@@ -36,20 +53,44 @@ def annotate(args: argparse.Namespace) -> int:
     cannot be used a line in quarantine.jsonl, and the same command again goes on where it stopped. Exit code 0: all
     annotated, 1: some quarantined, 2: stopped.
     """
-    from .dataset.annotate import Request, annotate_file
+    from .dataset.annotate import annotate_file
     from .dataset.batch import annotate_all, is_batch, requests_of
 
-    request = Request(**{name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__})
+    request = request_of(args)
     if args.batch or is_batch(args.source):
-        tally = annotate_all(requests_of(request), args.out, args.workers, args.limit)
-        print(f"annotated: {tally.done}, there before: {tally.kept}, quarantined: {tally.quarantined}")
+        workers = 1 if request.ledger else args.workers  # one budget and one ledger; the client has its own concurrency
+        tally = annotate_all(requests_of(request), args.out, workers, args.limit)
+        print(f"annotated: {tally.done}, there before: {tally.kept}, quarantined: {tally.quarantined}"
+              + f", waiting for a batch: {tally.waiting}" * bool(tally.waiting))  # fmt: skip
         print(f"wrote {args.out}")
         return 1 if tally.quarantined else 0
-    done = annotate_file(request)
+    try:
+        done = annotate_file(request)
+    except NotYetAnswered as pending:
+        print(f"{pending}")
+        return 0
     print(f"frames: {done.n_frames}, marks: {done.mark_ids}, annotated by: {done.annotator}")
     print(f"audit: {len(done.findings)} findings" + "".join(f"\n  {f}" for f in done.findings[:10]))
     for file in done.files:
         print(f"wrote {file}")
+    return 0
+
+
+def batch(args: argparse.Namespace) -> int:
+    """Merge the results of a batch API into the ledger, and write what is missing to again-*.jsonl.
+
+    FOLDER is what `annotate --batch-out` wrote; without result files, only what is missing is said.
+    """
+    from .annotation.batch import BatchFolder, merge_results
+    from .annotation.budget import Prices
+    from .annotation.ledger import Ledger
+
+    folder = BatchFolder(args.folder)
+    prices = Prices(*args.prices, 0) if args.prices else None
+    counts = merge_results(folder, Ledger(args.ledger), args.results, prices)
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()) or "the folder holds no requests")
+    for file in folder.again.paths():
+        print(f"to be sent again: {file}")
     return 0
 
 
@@ -204,6 +245,7 @@ def parser() -> argparse.ArgumentParser:
 
     add("doctor", doctor, profile=False)
     add_annotate(add("annotate", annotate, profile=False))
+    add_batch(add("batch", batch, profile=False))
     add("build", build)
     add_plan(add("plan", plan, profile=False))
     add_train(add("train", train))
@@ -291,6 +333,21 @@ def add_annotate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--online", action="store_true", help="send marked frames to a remote endpoint")
     command.add_argument("--model", default="gpt-4o-2024-08-06", help="model to ask when online")
     command.add_argument("--base-url", help="OpenAI-compatible endpoint; a loopback one needs no --online")
+    asking = command.add_argument_group("only with an endpoint")
+    asking.add_argument("--ledger", type=Path, help="keeps every reply (default: beside --out); many clips may share it")
+    asking.add_argument("--budget", type=float, help="dollars, for all runs with this ledger; 0 only estimates")
+    asking.add_argument("--prices", type=float, nargs=3, metavar=("IN", "OUT", "PICTURE"),
+                        help="dollars for a million tokens in and out, tokens of a picture (known for gpt-4o)")  # fmt: skip
+    asking.add_argument("--max-tokens", type=int, help="of a reply (default: the endpoint's; 4096 with --budget)")
+    asking.add_argument("--concurrency", type=int, help="calls under way (default 4)")
+    asking.add_argument("--batch-out", type=Path, help="write the calls as OpenAI Batch files there; send nothing")
+
+
+def add_batch(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, help="a folder made by `instit-lite annotate --batch-out`")
+    command.add_argument("results", type=Path, nargs="*", help="result files, as the batch API gives them")
+    command.add_argument("--ledger", type=Path, required=True, help="the ledger that `annotate` was given")
+    command.add_argument("--prices", type=float, nargs=2, metavar=("IN", "OUT"), help="dollars for a million tokens")
 
 
 def add_plan(command: argparse.ArgumentParser) -> None:

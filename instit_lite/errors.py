@@ -9,7 +9,10 @@ class InstitError(Exception):
     """Base of every error the kit raises on purpose.
 
     `reason` says what is wrong, `path` names the file or address it concerns, `cure` says what to do next.
+    `outcome` says what a batch does about it: the item is quarantined, or, where it is "fatal", the run stops.
     """
+
+    outcome = "quarantined"
 
     def __init__(self, reason: str, *, path: str | Path | None = None, cure: str = "") -> None:
         self.reason = reason
@@ -38,9 +41,13 @@ class MaskMismatch(InstitError):
 class OfflineRefused(InstitError):
     """Something would have left this machine without the explicit online switch."""
 
+    outcome = "fatal"
+
 
 class EndpointError(InstitError):
-    """The annotation endpoint is down, refuses the key, or answers with an HTTP failure."""
+    """The annotation endpoint is down, refuses the key, or answers with an HTTP failure; or the budget is used up."""
+
+    outcome = "fatal"
 
 
 class ReplyError(InstitError):
@@ -49,6 +56,18 @@ class ReplyError(InstitError):
 
 class OutputError(InstitError):
     """Something cannot be written: the disk is full, or the folder is not ours."""
+
+
+class NotYetAnswered(InstitError):
+    """A question was written for a batch, and its answer has not been merged yet."""
+
+    outcome = "fatal"
+
+
+class LedgerError(InstitError):
+    """The ledger of calls cannot be read or written, or another run holds it."""
+
+    outcome = "fatal"
 
 
 class RecordError(InstitError):

@@ -12,7 +12,7 @@ from instit_lite import cli
 from instit_lite.classroom import doctor
 from instit_lite.errors import UnreadableInput
 
-COMMANDS = ("doctor", "annotate", "build", "plan", "train", "evaluate", "outside", "claims", "convert", "merge", "verify")
+COMMANDS = ("doctor", "annotate", "batch", "build", "plan", "train", "evaluate", "outside", "claims", "convert", "merge", "verify")
 
 
 def stopped(arguments: list[str]) -> int:

@@ -6,20 +6,49 @@ equation 3: Y^qa = GPT(P^qa, [Y_1^f … Y_N^f]). Equations 2 and 3 read text onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from ..errors import UnreadableInput
+from .budget import BYTES_PER_TOKEN, NANO, prompt_tokens
 from .client import Client
-from .pictures import encode_picture
+from .pictures import Picture, encode_picture
 from .prompts import fill, frame_notes
-from .schema import SIMULATED_MODEL, ClipAnnotation, FrameAnnotation, FrameReply, QAPair, QAReply, VideoReply
+from .requests import Question
+from .schema import (
+    FRAME, QA, SIMULATED_MODEL, VIDEO, ClipAnnotation, FrameAnnotation, FrameReply, QAPair, QAReply, VideoReply,
+)
 
-FRAME, VIDEO, QA = "frame_annotation", "video_summary", "question_answers"
-WORKERS = 4  # calls in flight for one clip
+# Tokens of a usual reply: the words of the paper's Table 9, with four instances and 15 QA pairs, times 1.4.
+USUAL_REPLY = {FRAME: 400, VIDEO: 480, QA: 900}
+
+
+def frame_question(x_t: Picture, x_prev: Picture | None) -> Question:
+    """What equation (1) asks: of X_t, and what changed since X_{t-1}; the first frame of a clip has none before it."""
+    before = [fill("frame", "first")] if x_prev is None else [fill("frame", "previous"), x_prev]
+    return Question(FRAME, fill("frame", "system"), [*before, fill("frame", "current"), x_t], FrameReply)
+
+
+def video_question(frames: Sequence[FrameAnnotation]) -> Question:
+    """What equation (2) asks."""
+    user = fill("video", "user", count=len(frames), frames=frame_notes(frames, with_instances=True))
+    return Question(VIDEO, fill("video", "system"), [user], VideoReply)
+
+
+def qa_question(frames: Sequence[FrameAnnotation]) -> Question:
+    """What equation (3) asks: without the instance captions, as in the paper's Figure 7."""
+    user = fill("qa", "user", count=len(frames), frames=frame_notes(frames, with_instances=False))
+    return Question(QA, fill("qa", "system"), [user], QAReply)
+
+
+def read_frame(reply: FrameReply, timestamp: int, frame_name: str) -> FrameAnnotation:
+    """Keep a reply as it came, so that the audit can see a change that was told where there is none."""
+    return FrameAnnotation(
+        timestamp=timestamp, frame_name=frame_name, instances=reply.instance_level,
+        image_level=reply.image_level, temporal_change=reply.temporal_change,
+    )
 
 
 def annotate_frame(
@@ -27,29 +56,20 @@ def annotate_frame(
 ) -> FrameAnnotation:
     """Equation (1): describe the marked frame X_t, uint8 [H, W, 3], and what changed since X_{t-1}.
 
-    The first frame of a clip has no `x_prev`; the reply is kept as it came, so that the audit can see a
-    change that was told where there is none. Raises what `Client.ask` raises.
+    Raises what `Client.ask` raises.
     """
-    first = x_prev is None
-    before = [fill("frame", "first")] if first else [fill("frame", "previous"), encode_picture(x_prev)]
-    parts = [*before, fill("frame", "current"), encode_picture(x_t)]
-    reply = client.ask(FRAME, fill("frame", "system"), parts, FrameReply)
-    return FrameAnnotation(
-        timestamp=timestamp, frame_name=frame_name, instances=reply.instance_level,
-        image_level=reply.image_level, temporal_change=reply.temporal_change,
-    )
+    before = None if x_prev is None else encode_picture(x_prev)
+    return read_frame(client.ask(*frame_question(encode_picture(x_t), before)), timestamp, frame_name)
 
 
 def summarise_video(client: Client, frames: Sequence[FrameAnnotation]) -> str:
     """Equation (2): tell the whole clip from its frames' annotations."""
-    user = fill("video", "user", count=len(frames), frames=frame_notes(frames, with_instances=True))
-    return client.ask(VIDEO, fill("video", "system"), [user], VideoReply).video_level_caption
+    return client.ask(*video_question(frames)).video_level_caption
 
 
 def ask_questions(client: Client, frames: Sequence[FrameAnnotation]) -> list[QAPair]:
-    """Equation (3): questions and answers from the frames' annotations, without the instance captions."""
-    user = fill("qa", "user", count=len(frames), frames=frame_notes(frames, with_instances=False))
-    return client.ask(QA, fill("qa", "system"), [user], QAReply).question_answer_pairs
+    """Equation (3): questions and answers from the frames' annotations."""
+    return client.ask(*qa_question(frames)).question_answer_pairs
 
 
 def annotate_clip(
@@ -62,23 +82,38 @@ def annotate_clip(
     """
     if not len(marked_frames):
         raise UnreadableInput("the clip has no frames", cure="give at least one frame")
-
-    def annotate(t: int) -> FrameAnnotation:
-        previous = marked_frames[t - 1] if t else None
-        return annotate_frame(client, marked_frames[t], previous, t + 1, f"{t + 1:05d}.jpg")
-
     frames = []
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for frame in pool.map(annotate, range(len(marked_frames))):  # an error cancels what has not begun
-            frames.append(frame)
-            progress(1)
-    caption = summarise_video(client, frames)
-    pairs = ask_questions(client, frames)
+    for t, reply in enumerate(client.ask_all(frame_questions(marked_frames)), start=1):
+        frames.append(read_frame(reply, t, f"{t:05d}.jpg"))
+        progress(1)
+    told, asked = client.ask_all([video_question(frames), qa_question(frames)])
     progress(2)
     return ClipAnnotation(
-        frames=frames, video_level_caption=caption, question_answer_pairs=pairs,
+        frames=frames, video_level_caption=told.video_level_caption, question_answer_pairs=asked.question_answer_pairs,
         annotator=name_annotator(client), model=", ".join(client.models),
     )
+
+
+def estimate_cost(client: Client, marked_frames: np.ndarray) -> str:
+    """Say what a clip will cost, before the first call; `client.prices` must be known. A reply may be dearer."""
+    picture = encode_picture(marked_frames[0])
+    kinds = [FRAME] * len(marked_frames) + [VIDEO, QA] * (len(marked_frames) > 1)
+    asked = client.request(*frame_question(picture, picture))
+    once = prompt_tokens(asked, client.prices.picture_tokens, BYTES_PER_TOKEN)
+    read = prompt_tokens(client.request(*video_question([])), 0, BYTES_PER_TOKEN)
+    prompts = {FRAME: once, VIDEO: read + USUAL_REPLY[FRAME] * len(marked_frames)}
+    cost = sum(client.prices.cost(prompts.get(kind, prompts[VIDEO]), USUAL_REPLY[kind]) for kind in kinds)
+    spent = f", ${client.ledger.spent / NANO:.2f} spent so far" if client.ledger.spent else ""
+    return f"{len(kinds)} calls to {client.model}: about ${cost / NANO:.2f}{spent}; what the ledger holds is free"
+
+
+def frame_questions(marked_frames: np.ndarray) -> Iterator[Question]:
+    """What equation (1) asks of each frame of a clip; each is encoded once, when it is needed."""
+    before = None
+    for frame in marked_frames:
+        current = encode_picture(frame)
+        yield frame_question(current, before)
+        before = current
 
 
 def annotate_image(client: Client, marked: np.ndarray, frame_name: str) -> FrameAnnotation:

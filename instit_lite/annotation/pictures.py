@@ -29,6 +29,13 @@ def encode_picture(frame: np.ndarray) -> Picture:
     return Picture("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
 
 
+def halve_picture(uri: str) -> str:
+    """Return a data URI of the same picture at half its width and height."""
+    frame = decode_picture(uri)
+    size = max(1, frame.shape[1] // 2), max(1, frame.shape[0] // 2)
+    return encode_picture(np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))).uri
+
+
 def decode_picture(uri: str) -> np.ndarray:
     """Decode a data URI to uint8 [H, W, 3]; raise `UnreadableInput` where it is not a picture."""
     head, _, payload = uri.partition(",")

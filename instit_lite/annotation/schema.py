@@ -7,6 +7,7 @@ back ends refuse; bounds are checked here after the reply has come.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -59,6 +60,8 @@ def written(text: str) -> str:
     """Accept text that says something."""
     if not text.strip() or "\0" in text:
         raise ValueError("is blank, or holds a NUL")
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("holds half a letter (a lone surrogate)")
     return text
 
 
@@ -100,6 +103,11 @@ class QAReply(Strict):
     question_answer_pairs: list[Annotated[QAPair, AfterValidator(answered)]]
 
 
+FRAME, VIDEO, QA = "frame_annotation", "video_summary", "question_answers"
+FORMS: dict[str, type[BaseModel]] = {FRAME: FrameReply, VIDEO: VideoReply, QA: QAReply}
+
+
+@cache
 def response_format(kind: str, schema: type[BaseModel]) -> dict[str, Any]:
     """Return the `response_format` that asks an OpenAI-compatible endpoint for exactly this schema."""
     form = {"name": kind, "strict": True, "schema": schema.model_json_schema()}

@@ -1,26 +1,34 @@
 """The loopback server. In: HTTP posts on 127.0.0.1. Out: chat completions as OpenAI gives them.
 
-No well-kept Python package sees posted pictures offline, hence this one. It can also fail on request, one
-fault a call, so that what the client does about a bad endpoint can be tested and shown.
+No well-kept Python package sees posted pictures offline, hence this one. It answers nobody who lacks its token, and
+nobody who was led here by a web page. It can fail on request, one fault a call, so that what the client does about a
+bad endpoint can be tested and shown.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
+import secrets
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ..errors import InstitError
+from .budget import BYTES_PER_TOKEN, prompt_tokens
+from .endpoint import TOKENS
 from .schema import SIMULATED_MODEL
 from .simulated import ErrorModel, Simulator
 
 MAX_BODY = 32 * 2**20
+HOSTS = ("127.0.0.1", "localhost")
+PICTURE_TOKENS = 85 + 4 * 170  # what a simulated picture counts as
 SPOILT = {"refusal": None, "not-json": "I see two shapes.", "not-schema": '{"answer": 42}', "empty": ""}
 FAULTS = ("401", "429", "500", "hang", "drop", "html", "truncated", *SPOILT)
 
@@ -28,33 +36,54 @@ FAULTS = ("401", "429", "500", "hang", "drop", "html", "truncated", *SPOILT)
 class LoopbackServer(ThreadingHTTPServer):
     """Answers `POST …/chat/completions` with `answer(request)` as the content, on a free port of 127.0.0.1.
 
-    `faults` are consumed one a call; "ok" passes. `calls` counts the posts that came in.
+    `key` is the token that it wants, by default a new one, which clients of the same process find by themselves.
+    `faults` are consumed one a call: a name, "ok", or a function of the handler and the body that answers itself.
+    `calls` counts the posts that came in.
     """
 
-    request_queue_size = 256
+    request_queue_size = 512
+    daemon_threads = True
 
     def __init__(self, answer: Callable[[dict], dict], path: str = "/v1", key: str | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answer, self.path, self.key = answer, path, key
-        self.faults: deque[str] = deque()
+        super().__init__((HOSTS[0], 0), Handler)
+        self.answer, self.path, self.key = answer, path, key or secrets.token_urlsafe(24)
+        TOKENS[self.server_address[1]] = secrets.token_urlsafe(24) if key else self.key
+        self.faults: deque[Any] = deque()
         self.calls = 0
         self.lock = threading.Lock()
+        self.connections: set[socket.socket] = set()
 
     @property
     def base_url(self) -> str:
         """What the client's `base_url` must be."""
         return f"http://127.0.0.1:{self.server_address[1]}{self.path}"
 
-    def fail(self, faults: Iterable[str]) -> None:
+    def fail(self, faults: Iterable[Any]) -> None:
         """Plan one fault (see `FAULTS`) or "ok" for each of the next calls."""
         for fault in faults:
-            if fault not in (*FAULTS, "ok"):
+            if not callable(fault) and fault not in (*FAULTS, "ok"):
                 raise InstitError(f"there is no fault {fault!r}", cure=f"choose from {', '.join(FAULTS)}")
             self.faults.append(fault)
 
+    def process_request(self, request: socket.socket, client_address: object) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Let go of the port, the token and every open connection, whose threads would go on to answer."""
+        TOKENS.pop(self.server_address[1], None)
+        super().server_close()
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Stay quiet about a client that went away; anything else is the server's own fault and is shown."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
 
@@ -71,7 +100,7 @@ class SimulatedServer(LoopbackServer):
 def simulated_server(
     seed: int = 0, errors: ErrorModel = ErrorModel(), key: str | None = None, faults: Iterable[str] = ()
 ) -> Iterator[SimulatedServer]:
-    """Run the simulated annotator while the `with` block lasts; with `key`, other keys get HTTP 401."""
+    """Run the simulated annotator while the `with` block lasts; other keys than `key` get HTTP 401."""
     server = SimulatedServer(seed, errors, key)
     server.fail(faults)
     with running(server):
@@ -96,6 +125,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # else every call waits 40 ms for a delayed acknowledgement
     wbufsize = -1  # one write per answer
+    timeout = 300  # seconds until an idle connection is let go
     server: LoopbackServer
 
     def do_POST(self) -> None:
@@ -104,15 +134,18 @@ class Handler(BaseHTTPRequestHandler):
         if not length.isdigit() or int(length) > MAX_BODY:
             return self.refuse(413, "the request is too large or does not say its length")
         body = self.rfile.read(int(length))
-        if self.headers.get("Host", "").rpartition(":")[0] not in ("127.0.0.1", "localhost"):
+        if self.headers.get("Host", "").rpartition(":")[0] not in HOSTS:
             return self.refuse(403, "this server is for its own machine only")
+        given = self.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(given, f"Bearer {self.server.key}".encode()):
+            return self.refuse(401, "the key is wrong")
         if self.path != f"{self.server.path}/chat/completions":
             return self.refuse(404, f"there is nothing at {self.path}")
-        if self.server.key is not None and self.headers.get("Authorization") != f"Bearer {self.server.key}":
-            return self.refuse(401, "the key is wrong")
         with self.server.lock:
             self.server.calls += 1
             fault = self.server.faults.popleft() if self.server.faults else "ok"
+        if callable(fault):
+            return fault(self, body)
         if fault in ("401", "429", "500"):
             return self.refuse(int(fault), "planned fault")
         if fault == "hang":
@@ -124,12 +157,14 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "html":
             return self.reply(200, b"<html>please log in</html>")
         try:
-            content = self.server.answer(json.loads(body))
+            request = json.loads(body)
+            content = json.dumps(self.server.answer(request))
         except InstitError as problem:
             return self.refuse(422, str(problem))
         except ValueError:
             return self.refuse(400, "the request is not JSON")
-        return self.reply(200, json.dumps(completion(json.dumps(content), fault)).encode())
+        asked = prompt_tokens(request, PICTURE_TOKENS, BYTES_PER_TOKEN)
+        return self.reply(200, json.dumps(completion(content, fault, asked)).encode())
 
     def refuse(self, status: int, message: str) -> None:
         self.close_connection = status == 413  # its body was not read
@@ -150,9 +185,10 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: a notebook's output is not a log."""
 
 
-def completion(content: str, fault: str = "ok") -> dict[str, Any]:
-    """Wrap content as a chat completion, spoilt where a fault says so."""
-    usage = {"prompt_tokens": 0, "completion_tokens": len(content.split()), "total_tokens": 0}
+def completion(content: str, fault: str = "ok", asked: int = 0) -> dict[str, Any]:
+    """Wrap content as a chat completion, spoilt where a fault says so; `asked` is the prompt in tokens."""
+    told = len(content) // BYTES_PER_TOKEN + 1
+    usage = {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
     content = content[: len(content) // 2] if fault == "truncated" else SPOILT.get(fault, content)
     refusal = "I cannot help with that." if fault == "refusal" else None
     message = {"role": "assistant", "content": content, "refusal": refusal}

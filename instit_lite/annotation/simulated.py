@@ -21,9 +21,9 @@ from ..scenes.language import (
 )
 from ..scenes.questions import Question, attribute_questions, clip_questions, image_questions, presence_at
 from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES
-from .equations import FRAME, VIDEO
 from .pictures import decode_picture, pixel_hash
 from .prompts import NO_CHANGE
+from .schema import FRAME, VIDEO
 
 USUAL_PAIRS, MAX_PAIRS, PRESENCE_PAIRS = 12, 20, 3
 MAX_WRONG_ID = 9
@@ -65,7 +65,7 @@ class Simulator:
         """Return the content for a chat completion's request; raise `Unanswerable` where there is none."""
         try:
             kind = request["response_format"]["json_schema"]["name"]
-            parts = request["messages"][-1]["content"]
+            parts = request["messages"][1]["content"]  # later ones only ask for a better reply
             text = "\n".join(part["text"] for part in parts if part["type"] == "text")
             pictures = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         except (KeyError, TypeError, IndexError):

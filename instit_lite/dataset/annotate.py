@@ -10,18 +10,19 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import supervision as sv
+from tqdm import tqdm
 
 from ..annotation.audit import AuditFinding, audit
 from ..annotation.client import PAPER_MODEL, Client
-from ..annotation.equations import annotate_clip, annotate_image, name_annotator
+from ..annotation.equations import annotate_clip, annotate_image, estimate_cost, name_annotator
 from ..annotation.measured import measure_clip, measure_image
 from ..annotation.schema import MEASURED, ClipAnnotation
 from ..errors import InstitError, NoInstances, OutputError
@@ -44,7 +45,8 @@ CARD, PART = "annotation.json", ".part-"  # of what is not whole yet
 class Request:
     """What to annotate and how. At most one of `boxes`, `masks`, `coco`, `youtube_vis`; none of them for a video
     means the motion tracker. `video` names the clip in a YouTube-VIS file of several. `salvage` takes what is left of
-    a damaged video. `base_url` or `online` asks an endpoint instead of measuring the masks.
+    a damaged video. `base_url`, `online` or a batch asks an endpoint instead of measuring the masks; `asking` has
+    further settings of `Client.connect`, replies are kept in `ledger`, by default beside `out`.
     """
 
     source: Path
@@ -61,6 +63,8 @@ class Request:
     online: bool = False
     model: str = PAPER_MODEL
     base_url: str | None = None
+    ledger: Path | None = None
+    asking: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
         say(f"warning: {line}")
     say(f"marking and annotating {len(clip.frames)} frame(s)")
     marked = mark_clip(clip.frames, found, request.style)
-    annotation = describe(request, clip, found, marked)
+    annotation = describe(request, clip, found, marked, say)
     findings = audit(annotation, found, clip.frames.shape[1:3])
     card = {"made_from": made_from, "warnings": list(said), "salvaged": clip.damage}
     try:
@@ -131,9 +135,9 @@ def refuse_others(out: Path, ours: str) -> None:
 def fingerprint(request: Request) -> dict[str, Any]:
     """Return what an output depends on: the settings, and size and time of the files it is made from."""
     given = {key: getattr(request, key) for key in ("source", "boxes", "masks", "coco", "youtube_vis")}
-    passed = {*given, "out", "base_url", "salvage"}  # a whole file is read alike with and without salvage
+    passed = {*given, "out", "base_url", "salvage", "ledger", "asking"}  # a whole file is read alike with and without salvage
     settings = {key: value for key, value in asdict(request).items() if key not in passed}
-    return settings | {"asks": bool(request.base_url), **{key: stamp(path) for key, path in given.items()}}
+    return settings | {"asks": bool(request.base_url or request.asking.get("batch")), **{key: stamp(path) for key, path in given.items()}}
 
 
 def stamp(path: str | Path | None) -> list[int] | None:
@@ -167,18 +171,25 @@ def instances_of(request: Request) -> tuple[Clip, list[sv.Detections]]:
     return clip, find_moving(request.source, clip, request.max_instances)
 
 
-def describe(request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray) -> ClipAnnotation:
+def describe(
+    request: Request, clip: Clip, found: list[sv.Detections], marked: np.ndarray, say: Callable[[str], None]
+) -> ClipAnnotation:
     """Measure the masks, or ask an endpoint by equations (1) to (3)."""
     still = len(marked) == 1
-    if not (request.online or request.base_url):
+    if not (request.online or request.base_url or request.asking.get("batch")):
         if not still:
             return measure_clip(clip.frames, found, clip.timestamps)
         frame, annotator, model = measure_image(clip.frames[0], found[0]), MEASURED, ""
     else:
-        ledger = request.out.with_name(f"{request.out.name}.ledger")
-        with Client.connect(request.base_url, request.model, ledger, online=request.online) as client:
+        ledger = request.ledger or request.out.with_name(f"{request.out.name}.ledger")
+        with Client.connect(
+            request.base_url, request.model, ledger, online=request.online, **request.asking
+        ) as client:  # fmt: skip
+            if client.prices:
+                say(estimate_cost(client, marked))
             if not still:
-                return annotate_clip(client, marked)
+                with tqdm(total=len(marked) + 2, unit="call") as bar:
+                    return annotate_clip(client, marked, bar.update)
             frame = annotate_image(client, marked[0], "00001.jpg")
             annotator, model = name_annotator(client), ", ".join(client.models)
     return ClipAnnotation(frames=[frame], video_level_caption=None, question_answer_pairs=[],

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ..errors import EndpointError, InstitError, OfflineRefused, OutputError
+from ..errors import EndpointError, InstitError, NotYetAnswered, OfflineRefused, OutputError
 from ..marks.images import SUFFIXES, entries
 from ..marks.style import get_style
 from .annotate import CARD, PART, Request, fingerprint, refuse_others
@@ -32,11 +32,12 @@ PATIENCE = 3  # failures of the endpoint in a row that stop the batch
 
 
 class Tally(NamedTuple):
-    """How many items were annotated now, were there before, and were left out."""
+    """How many items were annotated now, were there before, were left out, and wait for the answers of a batch."""
 
     done: int
     kept: int
     quarantined: int
+    waiting: int
 
 
 def is_batch(source: Path) -> bool:
@@ -103,7 +104,7 @@ def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say:
     """Annotate what is not there yet, in order; see `annotate_all`."""
     quarantine, began = Quarantine(out / QUARANTINE), 0.0
     todo = [request for request in requests if not is_current(request)]
-    kept, failed = len(requests) - len(todo), 0
+    kept, failed, waiting = len(requests) - len(todo), 0, 0
     say(f"{len(requests)} items, {kept} of them are there")
 
     def one(request: Request) -> str | InstitError:
@@ -115,7 +116,9 @@ def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say:
     pool = ThreadPoolExecutor(workers)
     try:
         for n, (request, told) in enumerate(zip(todo, pool.map(one, todo)), start=1):
-            if isinstance(told, InstitError):
+            if isinstance(told, NotYetAnswered):
+                waiting, told = waiting + 1, told.reason
+            elif isinstance(told, InstitError):
                 failed = failed + 1 if isinstance(told, EndpointError) else 0
                 if isinstance(told, OfflineRefused | OutputError) or failed == PATIENCE:
                     raise told
@@ -131,7 +134,7 @@ def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say:
         end_all()
     write_records(requests, out)
     say(str(quarantine))
-    return Tally(len(todo) - quarantine.count, kept, quarantine.count)
+    return Tally(len(todo) - quarantine.count - waiting, kept, quarantine.count, waiting)
 
 
 def is_current(request: Request) -> bool:

@@ -91,7 +91,7 @@ def build_micro(
     first = first_scene(seed)
     with (
         simulated_server(seed, errors) as server,
-        Client.connect(server.base_url, SIMULATED_MODEL, out / "ledger", api_key="none") as client,
+        Client.connect(server.base_url, SIMULATED_MODEL, out / "ledger") as client,
     ):
         videos = make_all(profile.n_clips, "clips", quarantined,
                           lambda i: build_clip(i, first + i, out, server, client, profile.n_frames))  # fmt: skip
@@ -141,12 +141,17 @@ def read_manifest(folder: Path) -> dict:
 
 
 def make_all(count: int, what: str, quarantined: list[str], make: Callable[[int], Item]) -> list[Item]:
-    """Make items 1 to `count` with a progress bar; an item that fails is quarantined and the rest goes on."""
+    """Make items 1 to `count` with a progress bar; an item that fails is quarantined and the rest goes on.
+
+    A fatal error, such as an endpoint that is gone, is raised: the next run goes on from there.
+    """
     made = []
     for i in tqdm(range(1, count + 1), desc=what, mininterval=2):
         try:
             made.append(make(i))
         except InstitError as problem:
+            if problem.outcome == "fatal":
+                raise
             quarantined.append(f"{what} {i}: {problem}")
     if count and not made:
         raise RecordError(f"all {count} {what} failed, the first so: {quarantined[0]}", cure="mend that first")

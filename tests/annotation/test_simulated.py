@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instit_lite.annotation.client import Client
+from instit_lite.annotation.endpoint import TOKENS
 from instit_lite.annotation.equations import annotate_clip
 from instit_lite.annotation.pictures import encode_picture
 from instit_lite.annotation.prompts import frame_notes
@@ -159,16 +160,24 @@ def post(address, body=b"{}", **headers):
         return problem.code, json.load(problem)
 
 
-def test_the_server_keeps_to_its_machine_its_path_and_its_size():
+def test_the_server_keeps_to_its_machine_its_path_its_size_and_its_token():
     with simulated_server() as server:
-        there = f"{server.base_url}/chat/completions"
+        there, token = f"{server.base_url}/chat/completions", {"Authorization": f"Bearer {server.key}"}
         assert server.server_address[0] == "127.0.0.1"
-        assert post(there, Host="evil.example.org")[0] == 403
-        assert post(f"{server.base_url}/files")[0] == 404
-        assert post(there, **{"Content-Length": str(MAX_BODY + 1)})[0] == 413
-        assert post(there, b"{")[0] == 400
-        status, body = post(there)
+        assert post(there)[0] == post(there, Authorization="Bearer none")[0] == 401
+        assert post(there, Host="evil.example.org", **token)[0] == 403
+        assert post(f"{server.base_url}/files", **token)[0] == 404
+        assert post(there, **{"Content-Length": str(MAX_BODY + 1)}, **token)[0] == 413
+        assert post(there, b"{", **token)[0] == 400
+        status, body = post(there, **token)
         assert status == 422 and "three equations" in body["error"]["message"]
+
+
+def test_each_server_has_a_token_of_its_own_that_is_gone_with_it():
+    with simulated_server() as one, simulated_server() as other:
+        assert one.key != other.key and len(one.key) >= 32
+        assert TOKENS[one.server_address[1]] == one.key
+    assert one.server_address[1] not in TOKENS
 
 
 def test_the_server_calls_itself_simulated():

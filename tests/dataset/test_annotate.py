@@ -67,7 +67,7 @@ def test_a_picture_with_boxes(tmp_path):
     ({"online": True}, OfflineRefused),
 ])  # fmt: skip
 def test_bad_requests_leave_nothing(video, boxes, tmp_path, change, error, monkeypatch):
-    monkeypatch.setattr("instit_lite.annotation.client.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("instit_lite.annotation.asking.LONGEST_WAIT", 0.01)
     given = {"source": video, "out": tmp_path / "out", "frames": 2, "boxes": boxes} | change
     with pytest.raises(error) as raised:
         annotate_file(Request(**given))

@@ -1,25 +1,25 @@
 """A model behind an OpenAI-compatible address. In: questions, an address, a key from the environment. Out: a `Model`.
 
 GPT-4o and Gemini are asked here, and what vLLM, Ollama or `transformers serve` run on this machine. Nothing leaves the
-machine without `online=True`. `sender` is the only place that knows the annotation client.
+machine without `online=True`. Calls go through the annotation client: kept, repeated and paid for as annotations are.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...annotation.client import Client
-from ...annotation.endpoint import KEY_NAME, choose_address, is_loopback, place_of_address
-from ...annotation.ledger import ledger_key
-from ...annotation.pictures import encode_picture
-from ...errors import EndpointError, OfflineRefused
+from ...annotation.endpoint import KEY_NAME, choose_address, is_loopback
+from ...annotation.pictures import Picture, encode_picture
+from ...annotation.replies import Outcome
+from ...annotation.requests import Question
+from ...errors import OfflineRefused
 from ..score import UNFINISHED
 from .asked import Asked
 
@@ -31,36 +31,41 @@ SERVICES = {  # address (None: $OPENAI_BASE_URL, else OpenAI itself), and the va
 
 @dataclass(eq=False)
 class ApiModel:
-    """A model by its name on the wire. `send` takes the arguments of a chat completion and returns the reply's body.
-
-    `settings` overrule what a request says otherwise; None takes a field out, for services that do not know it.
-    """
+    """A model by its name on the wire, and the client that asks it."""
 
     name: str
-    send: Callable[[dict], str]
-    address: str
-    together: int = 8
-    settings: dict[str, Any] = field(default_factory=dict)
+    client: Client
+
+    @property
+    def together(self) -> int:
+        return self.client.concurrency
 
     def identity(self) -> dict[str, str]:
-        return {"model": self.name, "address": self.address, "settings": json.dumps(self.settings, sort_keys=True)}
+        return {"model": self.name, "address": self.client.place}
 
     def answer(self, items: Sequence[Asked], *, blind: bool = False, max_new_tokens: int = 128) -> list[str]:
-        """Ask `together` questions at a time. Raises `EndpointError` where the service fails for good."""
-        requests = [self.request(item, blind, max_new_tokens) for item in items]
-        with ThreadPoolExecutor(self.together) as threads:
-            return [read_text(body) for body in threads.map(self.send, requests)]
+        """Ask all at a time that the client allows. Raises `EndpointError` where the service fails for good."""
+        self.client.max_tokens = max_new_tokens
+        asked = [self.client.start(Question("answer", "", parts_of(item, blind), None)) for item in items]
+        return [self.text_of(future) for future in asked]
 
-    def request(self, item: Asked, blind: bool, max_new_tokens: int) -> dict[str, Any]:
-        """The arguments of a chat completion: the frames of a clip under their timestamps, then the question."""
-        content: list[dict] = []
-        for number, frame in enumerate([] if blind else item.frames, start=1):
-            content += [{"type": "text", "text": f"<{number}>"}] * (item.split == "video")
-            content.append({"type": "image_url", "image_url": {"url": encode_picture(frame).uri, "detail": "high"}})
-        content.append({"type": "text", "text": item.prompt})
-        asked = {"model": self.name, "messages": [{"role": "user", "content": content}], "temperature": 0.0}
-        asked |= {"max_tokens": max_new_tokens} | self.settings
-        return {name: value for name, value in asked.items() if value is not None}
+    def text_of(self, future: Future) -> str:
+        """What was said; a refusal is an answer, too, and what did not end ends in `UNFINISHED`."""
+        verdict = future.result()
+        if verdict.outcome == Outcome.REFUSED:
+            return verdict.reason
+        if verdict.outcome in (Outcome.TRUNCATED, Outcome.FILTERED):
+            return UNFINISHED
+        return self.client.value(future).strip()
+
+
+def parts_of(item: Asked, blind: bool) -> list[str | Picture]:
+    """The frames of a clip under their timestamps, then the question."""
+    parts: list[str | Picture] = []
+    for number, frame in enumerate([] if blind else item.frames, start=1):
+        parts += [f"<{number}>"] * (item.split == "video")
+        parts.append(encode_picture(frame))
+    return [*parts, item.prompt]
 
 
 def api_model(
@@ -69,39 +74,13 @@ def api_model(
 ) -> ApiModel:  # fmt: skip
     """Prepare a model of a service in `SERVICES`, or at `base_url`; nothing is sent yet.
 
-    `ledger`: a file where replies are kept before they are read, so that none is paid for twice. Raises
-    `OfflineRefused` for an address elsewhere without `online`, or without its key in the environment.
+    `ledger`: a file where replies are kept before they are read, so that none is paid for twice; `settings` are the
+    client's, such as `budget`. Raises `OfflineRefused` for an address elsewhere without `online`, or without its key in
+    the environment.
     """
     usual, key_name = SERVICES[service]
     address, key = choose_address(base_url or usual, online), os.environ.get(key_name, "")
     if not key.strip() and not is_loopback(address):
         cure = f"set {key_name} in the environment"
         raise OfflineRefused("there is no API key", path=urlsplit(address).hostname, cure=cure)
-    client = Client.connect(address, name, ledger, online, api_key=key)
-    return ApiModel(name, sender(client), place_of_address(address), together, settings)
-
-
-def sender(client: Client) -> Callable[[dict], str]:
-    """A function that sends a request and returns the reply's body, from the ledger where one is kept."""
-
-    def send(request: dict) -> str:
-        key = ledger_key({"endpoint": place_of_address(client.address), **request})
-        body = client.ledger.get(key)
-        if body is None:
-            body = client.post(key, "answer", request)
-            read_text(body)  # what is no reply is not kept as one
-            client.ledger.keep(key, "answer", body)
-        return body
-
-    return send
-
-
-def read_text(body: str) -> str:
-    """The text of a chat completion, a refusal's words included; `EndpointError` where the body is none."""
-    try:
-        choice = json.loads(body)["choices"][0]
-        text = str(choice["message"].get("content") or choice["message"].get("refusal") or "").strip()
-        return f"{text} {UNFINISHED}" if choice.get("finish_reason") in ("length", "content_filter") else text
-    except (ValueError, LookupError, TypeError, AttributeError):
-        cure = "check that the address ends in /v1 or /openai, and is no login page"
-        raise EndpointError(f"the answer is not an API reply: {body.strip()[:60]!r}", cure=cure) from None
+    return ApiModel(name, Client.connect(address, name, ledger, online, api_key=key, concurrency=together, **settings))
