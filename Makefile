@@ -19,7 +19,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade bench pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report lab student grade bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,9 @@ grade: $(INSTRUCTOR) ## grade SUBMISSIONS=folder (a folder per student): build/g
 
 bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)
+
+soak: $(STAMP) ## annotation: 50 kills, 256 calls at once, speed, 10,000 calls (minutes); ARGS=--quick
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)" $(PY) tests/annotation/soak.py $(ARGS)
 
 pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 	@$(PY) -m instit_lite.training.pretrain --size $(SIZE)

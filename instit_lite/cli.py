@@ -77,7 +77,7 @@ def annotate(args: argparse.Namespace) -> int:
 
 
 def batch(args: argparse.Namespace) -> int:
-    """Merge the results of a batch API into the ledger, and write what is missing to again-*.jsonl.
+    """Merge the results of a batch API into the ledger, and write what is missing to FOLDER/again.
 
     FOLDER is what `annotate --batch-out` wrote; without result files, only what is missing is said.
     """
@@ -89,7 +89,7 @@ def batch(args: argparse.Namespace) -> int:
     prices = Prices(*args.prices, 0) if args.prices else None
     counts = merge_results(folder, Ledger(args.ledger), args.results, prices)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()) or "the folder holds no requests")
-    for file in folder.again.paths():
+    for file in sorted(folder.again.glob("*.jsonl")):
         print(f"to be sent again: {file}")
     return 0
 

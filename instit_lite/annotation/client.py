@@ -26,7 +26,7 @@ from .endpoint import choose_address, choose_key, is_loopback, open_api, place_o
 from .ledger import Ledger, ledger_key
 from .pictures import Picture
 from .replies import Outcome, Verdict, judge_body
-from .requests import Manner, Question, canonical_request, name_pictures
+from .requests import Manner, Question, canonical_request
 from .throttle import Throttle
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -73,14 +73,13 @@ class Client:
     def __post_init__(self) -> None:
         self.place = place_of_address(self.address)
         self.paid = self.prices is not None or not is_loopback(self.address)
-        self.throttle = Throttle(self.concurrency)
         if self.budget is not None:
             if self.prices is None:
                 raise InstitError(f"no price of {self.model} is known, so that no budget can be kept",
                                   cure="give prices: dollars for a million tokens in and out, tokens of a picture")
             self.max_tokens = self.max_tokens or LONGEST_REPLY
-        limit = None if self.budget is None else int(self.budget * NANO)
-        self.spending = Budget(limit, self.ledger.spent)
+        self.spending = Budget(None if self.budget is None else int(self.budget * NANO), self.ledger.spent)
+        self.throttle = Throttle(self.concurrency, self.spending)
 
     @classmethod
     def connect(
@@ -90,8 +89,8 @@ class Client:
         """Prepare a client; nothing is sent yet. `settings` are the fields from `timeout` to `prices`.
 
         `base_url` falls back to `$OPENAI_BASE_URL` and then to OpenAI, `api_key` to `$OPENAI_API_KEY`. With a folder
-        `batch` nothing is ever sent: see `batch`. Raises `OfflineRefused` for an address elsewhere without
-        `online=True`, or without a key.
+        `batch` nothing is ever sent. Raises `OfflineRefused` for an address elsewhere without `online=True`, or
+        without a key, `EndpointError` for an address, key or environment that cannot be used, and `LedgerError`.
         """
         key = api_key if api_key is None or isinstance(api_key, SecretStr) else SecretStr(api_key)
         del api_key  # no traceback shall hold it
@@ -99,19 +98,24 @@ class Client:
         key = SecretStr("batch") if batch is not None else choose_key(key, address)
         api = open_api(address, key)
         settings.setdefault("prices", None if is_loopback(address) else PRICES.get(model))
-        settings["batch"] = None if batch is None else BatchFolder(batch)
         shared = isinstance(ledger, Ledger)
-        return cls(api, model, ledger if shared else Ledger(ledger), key, shared=shared, **settings)
+        return cls(api, model, ledger if shared else Ledger(ledger), key, shared=shared,
+                   batch=None if batch is None else BatchFolder(batch), **settings)  # fmt: skip
 
     @property
     def address(self) -> str:
         return str(self.api.base_url).rstrip("/")
 
+    def request(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> dict:
+        """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
+        options = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens", "seed")}
+        return canonical_request(Question(kind, system, parts, schema), options)
+
     def ask(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> Form:
         """Ask once, or take the reply from the ledger; `kind` names the stage and the schema on the wire.
 
         Raises `EndpointError` (down, wrong key, HTTP failure, budget), `ReplyError` (refused, cut short, misshapen),
-        `LedgerError` (disk full); its `outcome` says which of the eight it is.
+        `LedgerError` (disk full) or, for a batch, `NotYetAnswered`; `outcome` says which of the eight it is.
         """
         return self.value(self.start(Question(kind, system, parts, schema)))
 
@@ -144,30 +148,22 @@ class Client:
             if not failed:
                 yield reply
 
-    def request(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> dict:
-        """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
-        return canonical_request(Question(kind, system, parts, schema), self.options())
-
-    def options(self) -> dict[str, Any]:
-        return {"model": self.model, "temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed}
-
     def start(self, question: Question) -> Future:
         """Begin to ask, and return a future `Verdict`; the same question under way is asked once."""
-        request = canonical_request(question, self.options())
-        named = name_pictures(request)
-        key = ledger_key({"endpoint": self.place, **named})
+        request = self.request(*question)
+        key = ledger_key({"endpoint": self.place, **request})
+        done: Future = Future()
         with self.lock:
             if key in self.under_way:
                 return self.under_way[key]
-            if self.closed:
-                return finished(CLOSED)
-            kept = self.recall(key, question)
-            if kept is not None:
-                return finished(kept)
-            if self.batch is not None:
+            verdict = CLOSED if self.closed else self.recall(key, question)
+            if verdict is None and self.batch is not None:
                 self.batch.add(key, request)
-                return finished(WRITTEN)
-            answer = self.answer(question, key, request, named)
+                verdict = WRITTEN
+            if verdict is not None:
+                done.set_result(verdict)
+                return done
+            answer = self.answer(question, key, request)
             self.under_way[key] = asyncio.run_coroutine_threadsafe(answer, loop_of(os.getpid()))
             return self.under_way[key]
 
@@ -180,12 +176,12 @@ class Client:
         self.reused += 1
         return verdict
 
-    async def answer(self, question: Question, key: str, request: dict, named: dict) -> Verdict:
+    async def answer(self, question: Question, key: str, request: dict) -> Verdict:
         """Ask the endpoint, in the event loop; a fatal verdict stops all others."""
         from .asking import Asking
 
         try:
-            verdict = await Asking(self, question, key, request, named).run()
+            verdict = await Asking(self, question, key, request).run()
             if verdict.outcome == Outcome.FATAL and self.stopped is None:
                 self.stopped = verdict
                 self.throttle.stop.set()
@@ -209,9 +205,8 @@ class Client:
         """Begin nothing more, wait shortly for calls under way, whose answers are paid, and close the ledger."""
         loop = loop_of(os.getpid())
         with self.lock:
-            self.closed = True
+            self.closed, self.stopped = True, self.stopped or CLOSED
             left = list(self.under_way.values())
-        self.stopped = self.stopped or CLOSED
         loop.call_soon_threadsafe(self.throttle.stop.set)
         for future in wait(left, GRACE).not_done:
             future.cancel()
@@ -226,12 +221,6 @@ class Client:
         self.close()
         if self.ledger.broken is not None and kind is None:
             raise self.ledger.broken
-
-
-def finished(verdict: Verdict) -> Future:
-    future: Future = Future()
-    future.set_result(verdict)
-    return future
 
 
 @cache

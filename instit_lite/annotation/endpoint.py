@@ -71,8 +71,7 @@ def choose_key(api_key: str | SecretStr | None, address: str) -> SecretStr:
     if not key.get_secret_value().strip():
         if is_loopback(address):
             return SecretStr(LOOPBACK_KEY)
-        cure = f"set {KEY_NAME} in the environment"
-        raise OfflineRefused("there is no API key", path=parts.hostname, cure=cure)
+        raise OfflineRefused("there is no API key", path=parts.hostname, cure=f"set {KEY_NAME} in the environment")
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
         reason = "the API key holds a space, a line break or a foreign letter"
         cure = f"set {KEY_NAME} again, without quotes or line breaks"
@@ -103,14 +102,10 @@ def open_api(address: str, key: SecretStr) -> Any:
     raise EndpointError(reason, path=address, cure=cure)
 
 
-def scrub(text: str, key: SecretStr, fragments: bool = False) -> str:
-    """Return a text without the key, and, with `fragments`, without what looks like a part of one.
-
-    Some endpoints repeat the key in their errors. Placeholders such as "EMPTY" are no secrets and may stand in texts.
-    """
+def scrub(text: str, key: SecretStr) -> str:
+    """Return a text without the key, which some endpoints repeat; short placeholders, "EMPTY", are no secrets."""
     secret = key.get_secret_value()
-    text = text.replace(secret, "***") if len(secret) >= SECRET_LENGTH else text
-    return re.sub(r"\bsk-[\w*-]{8,}", "***", text) if fragments else text
+    return text.replace(secret, "***") if len(secret) >= SECRET_LENGTH else text
 
 
 def place_of_address(address: str) -> str:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Ledger:
         self.file: Any = io.BytesIO()
         self.reader = self.file
         self.torn = False  # the last line was written in part
-        self.rescued = ""  # the file that took what this one could not
+        self.rescued: str | None = None  # the file that took what this one could not
         if self.path is not None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,8 +104,7 @@ class Ledger:
             if key not in self.bodies:
                 return None
             self.reader.seek(self.bodies[key])
-            line = self.reader.readline()
-        return json.loads(line)["body"]
+            return json.loads(self.reader.readline())["body"]
 
     def begin(self, key: str, kind: str, request: dict[str, Any], most: int | None) -> int:
         """Note a call before it is sent, and return its number; raise `LedgerError` where replies could not be kept.
@@ -143,33 +143,30 @@ class Ledger:
             try:
                 self.append(row)
             except OSError as problem:
-                self.broken = refuse_disk(problem, self.path, self.rescue(row))
+                self.rescue(row, problem)
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one line and take it into the index."""
         line = json.dumps(row).encode() + b"\n"
-        at = self.file.seek(0, os.SEEK_END) + self.torn
-        line = b"\n" + line if self.torn else line
-        self.torn = True
-        if self.file.write(line) != len(line):
+        torn, self.torn = b"\n" * self.torn, True
+        self.file.seek(0, os.SEEK_END)
+        if self.file.write(torn + line) != len(torn + line):
             raise OSError(28, "a line was written in part")
         self.torn = False
-        self.learn(row, at)
+        self.learn(row, self.file.tell() - len(line))
 
-    def rescue(self, row: dict[str, Any]) -> str:
-        """Write a row that the ledger could not take to the temporary folder; return what to do with it."""
-        try:
-            if not self.rescued:
-                handle, self.rescued = tempfile.mkstemp(".jsonl", "instit-ledger-")
-                os.close(handle)
-            with open(self.rescued, "a", encoding="ascii") as file:
-                file.write(json.dumps(row) + "\n")
-            return f"make room, append {self.rescued} to the ledger and run again: it holds what could not be written"
-        except OSError:
-            return ""
+    def rescue(self, row: dict[str, Any], problem: OSError) -> None:
+        """Write a row that the ledger could not take to the temporary folder, and let nothing more be begun."""
+        with suppress(OSError):
+            file = open(self.rescued, "ab") if self.rescued else tempfile.NamedTemporaryFile(suffix=".jsonl", delete=False)
+            with file:
+                self.rescued = file.name
+                file.write(json.dumps(row).encode() + b"\n")
+        cure = f"make room, append {self.rescued} to the ledger and run again: it has what could not be written"
+        self.broken = refuse_disk(problem, self.path, cure)
 
     def shorten(self, value: Any) -> Any:
-        """Replace long texts of a request by their hash, and give each a row of its own the first time."""
+        """Name pictures of a request by their SHA-256, and long texts too, which get a row of their own once."""
         if isinstance(value, dict):
             return {name: self.shorten(json.dumps(part) if name == "schema" else part) for name, part in value.items()}
         if isinstance(value, list):
@@ -177,9 +174,9 @@ class Ledger:
         if not isinstance(value, str) or len(value) < LONG:
             return value
         sha256 = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-        if sha256 not in self.texts:
+        if sha256 not in self.texts and not value.startswith("data:"):
             self.append({"row": "text", "sha256": sha256, "text": value})
-        return {"text_sha256": sha256}
+        return {"sha256": sha256}
 
     def sync(self) -> None:
         """Have the disk itself confirm what was written: against a power cut, which a paid reply must outlive."""

@@ -7,9 +7,8 @@ options that some models refuse. The key in the ledger does not depend on it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -53,8 +52,7 @@ class Manner:
 def canonical_request(question: Question, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
     content = [
-        {"type": "image_url", "image_url": {"url": part.uri, "detail": "high"}}
-        if isinstance(part, Picture) else {"type": "text", "text": part}
+        picture_part(part.uri) if isinstance(part, Picture) else {"type": "text", "text": part}
         for part in question.parts
     ]
     request = {
@@ -64,26 +62,18 @@ def canonical_request(question: Question, options: dict[str, Any]) -> dict[str, 
     return {name: value for name, value in request.items() if value is not None}
 
 
-def map_pictures(request: dict[str, Any], change: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-    """Return a request with each picture's part replaced by what `change` makes of its data URI."""
-    messages = [
-        message if isinstance(message["content"], str) else message | {"content": [
-            {"type": "image_url", **change(part["image_url"]["url"])} if part["type"] == "image_url" else part
-            for part in message["content"]
-        ]}
-        for message in request["messages"]
-    ]  # fmt: skip
-    return request | {"messages": messages}
-
-
-def name_pictures(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request with the SHA-256 of each picture, as it is sent, in the picture's place."""
-    return map_pictures(request, lambda uri: {"sha256": hashlib.sha256(uri.encode()).hexdigest()})
+def picture_part(uri: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": uri, "detail": "high"}}
 
 
 def halve_pictures(request: dict[str, Any]) -> dict[str, Any]:
     """Return a request with every picture halved, for an endpoint to which it is too large."""
-    return map_pictures(request, lambda uri: {"image_url": {"url": halve_picture(uri), "detail": "high"}})
+    system, user = request["messages"]
+    content = [
+        part if part["type"] == "text" else picture_part(halve_picture(part["image_url"]["url"]))
+        for part in user["content"]
+    ]
+    return request | {"messages": [system, user | {"content": content}]}
 
 
 def wire_request(request: dict[str, Any], manner: Manner, corrections: Sequence[dict] = ()) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import secrets
 import socket
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,8 +28,7 @@ from .simulated import ErrorModel, Simulator
 MAX_BODY = 32 * 2**20
 HOSTS = ("127.0.0.1", "localhost")
 PICTURE_TOKENS = 85 + 4 * 170  # what a simulated picture counts as
-SPOILT = {"refusal": None, "not-json": "I see two shapes.", "not-schema": '{"answer": 42}', "empty": ""}
-FAULTS = ("401", "429", "500", "hang", "drop", "html", "truncated", *SPOILT)
+FAULTS = ("401", "429", "500", "refusal", "not-json", "truncated")
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -47,7 +45,8 @@ class LoopbackServer(ThreadingHTTPServer):
     def __init__(self, answer: Callable[[dict], dict], path: str = "/v1", key: str | None = None) -> None:
         super().__init__((HOSTS[0], 0), Handler)
         self.answer, self.path, self.key = answer, path, key or secrets.token_urlsafe(24)
-        TOKENS[self.server_address[1]] = secrets.token_urlsafe(24) if key else self.key
+        if key is None:
+            TOKENS[self.server_address[1]] = self.key
         self.faults: deque[Any] = deque()
         self.calls = 0
         self.lock = threading.Lock()
@@ -148,14 +147,6 @@ class Handler(BaseHTTPRequestHandler):
             return fault(self, body)
         if fault in ("401", "429", "500"):
             return self.refuse(int(fault), "planned fault")
-        if fault == "hang":
-            self.close_connection = True
-            return time.sleep(30)
-        if fault == "drop":  # promise more bytes than come, and hang up
-            self.close_connection = True
-            return self.reply(200, b'{"choices": [', length=4096)
-        if fault == "html":
-            return self.reply(200, b"<html>please log in</html>")
         try:
             request = json.loads(body)
             content = json.dumps(self.server.answer(request))
@@ -171,10 +162,10 @@ class Handler(BaseHTTPRequestHandler):
         error = {"message": message, "type": "loopback", "code": None}
         self.reply(status, json.dumps({"error": error}).encode())
 
-    def reply(self, status: int, body: bytes, length: int | None = None) -> None:
+    def reply(self, status: int, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "text/html" if body.startswith(b"<") else "application/json")
-        self.send_header("Content-Length", str(length or len(body)))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         if status == 429:
             self.send_header("Retry-After", "0")
         self.end_headers()
@@ -189,9 +180,10 @@ def completion(content: str, fault: str = "ok", asked: int = 0) -> dict[str, Any
     """Wrap content as a chat completion, spoilt where a fault says so; `asked` is the prompt in tokens."""
     told = len(content) // BYTES_PER_TOKEN + 1
     usage = {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
-    content = content[: len(content) // 2] if fault == "truncated" else SPOILT.get(fault, content)
-    refusal = "I cannot help with that." if fault == "refusal" else None
-    message = {"role": "assistant", "content": content, "refusal": refusal}
+    content = content[: len(content) // 2] if fault == "truncated" else content
+    message = {"role": "assistant", "content": "I see two shapes." if fault == "not-json" else content}
+    if fault == "refusal":
+        message |= {"content": None, "refusal": "I cannot help with that."}
     choice = {"index": 0, "message": message, "finish_reason": "length" if fault == "truncated" else "stop"}
     return {"id": "chatcmpl-loopback", "object": "chat.completion", "created": 0, "model": SIMULATED_MODEL,
             "choices": [choice], "usage": usage}

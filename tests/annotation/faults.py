@@ -43,7 +43,7 @@ def complains(status, message, code=None, **headers):
 def drops(handler, body):
     """Promise more than comes."""
     handler.close_connection = True
-    handler.reply(200, b'{"choices": [', length=4096)
+    answer(200, '{"choices": [', Content_Length="4096")(handler, body)
 
 
 def resets(handler, body):

@@ -21,8 +21,8 @@ from instit_lite.scenes.sample import sample_scene
 from instit_lite.scenes.video import film
 
 
-def requests_of(folder, name="requests"):
-    return [json.loads(line) for path in sorted(folder.glob(f"{name}-*.jsonl")) for line in path.open()]
+def requests_of(folder):
+    return [json.loads(line) for path in sorted(folder.glob("requests-*.jsonl")) for line in path.open()]
 
 
 def result(key, body=None, status=200, error=None):
@@ -83,7 +83,7 @@ def test_missing_repeated_and_failed_lines(tmp_path):
     counts = merge_results(folder, ledger, [write(tmp_path / "r.jsonl", lines)], Prices(2.0, 8.0, 0))
     assert counts == {"merged": 7, "repeated": 2, "unknown": 1, "damaged": 2, "answered": 1, "missing": 4, "quarantined": 3}
     assert ledger.spent == 3 * Prices(2.0, 8.0, 0).cost(*list(USAGE.values())[:2]) > NANO // 1e6
-    again = [row["custom_id"] for row in requests_of(tmp_path / "b", "again")]
+    again = [row["custom_id"] for row in requests_of(tmp_path / "b" / "again")]
     assert again == [keys[3], keys[4], keys[6], keys[7]]
     lost = {row["custom_id"]: row["outcome"] for row in map(json.loads, (tmp_path / "b/quarantine.jsonl").open())}
     assert lost == {keys[1]: "quarantined", keys[2]: "refused", keys[5]: "quarantined"}
@@ -92,7 +92,7 @@ def test_missing_repeated_and_failed_lines(tmp_path):
     more = write(tmp_path / "r2.jsonl", [result(key, good) for key in again])
     counts = merge_results(BatchFolder(tmp_path / "b"), Ledger(tmp_path / "l"), [tmp_path / "r.jsonl", more])
     assert (counts["answered"], counts["missing"], counts["quarantined"]) == (5, 0, 3)
-    assert not list((tmp_path / "b").glob("again-*"))
+    assert not (tmp_path / "b" / "again").exists()
 
 
 def test_quarantined_ones_can_be_asked_live_with_the_same_ledger(tmp_path):
@@ -119,7 +119,7 @@ def test_files_keep_to_both_limits_and_hold_each_request_once(tmp_path):
     again = BatchFolder(tmp_path, most_requests=4, most_bytes=2000)
     again.add(f"{7:064x}", request)
     again.add(f"{99:064x}", request)
-    sizes = [(len(path.read_bytes().splitlines()), path.stat().st_size) for path in again.shards.paths()]
+    sizes = [(len(path.read_bytes().splitlines()), path.stat().st_size) for path in again.paths()]
     assert sum(lines for lines, _ in sizes) == 21 and all(lines <= 4 and size <= 2000 for lines, size in sizes)
     with pytest.raises(InstitError, match="a file takes"):
         again.add("a" * 64, request | {"user": "x" * 3000})

@@ -15,7 +15,6 @@ from instit_lite.annotation.pictures import encode_picture
 from instit_lite.annotation.requests import Question
 from instit_lite.annotation.schema import VIDEO, VideoReply
 from instit_lite.annotation.server import LoopbackServer, running
-from instit_lite.annotation.throttle import seconds_of
 from instit_lite.errors import EndpointError, InstitError
 
 PRICES = Prices(2.5, 10.0, 1445)
@@ -144,6 +143,3 @@ def test_pictures_count_as_their_price_says(server):
     without = client.request(VIDEO, "s", ["a"], VideoReply)
     assert prompt_tokens(with_two, 1445) - prompt_tokens(without, 1445) == 2 * 1445
 
-
-def test_durations_are_read_as_openai_writes_them():
-    assert [seconds_of(text) for text in ("20ms", "1.5s", "6m0s", "1h2m3s", "", "soon")] == [0.02, 1.5, 360, 3723, 0, 0]

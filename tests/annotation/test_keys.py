@@ -75,4 +75,4 @@ def test_unusable_proxies_do_not_show_the_key(monkeypatch):
 def test_short_placeholders_are_no_secrets():
     assert scrub("EMPTY is a word", choose_key("EMPTY", "http://127.0.0.1:1/v1")) == "EMPTY is a word"
     key = choose_key(CANARY, "http://127.0.0.1:1/v1")
-    assert scrub(f"a {CANARY} b sk-other-123456789", key, fragments=True) == "a *** b ***"
+    assert scrub(f"a {CANARY} b", key) == "a *** b"
