@@ -154,7 +154,8 @@ def test_a_real_base_is_reported_on_without_its_weights_and_trained(folders, tmp
 def test_clips_that_do_not_fit_are_named_with_every_way_out_and_fit_when_pooled_so(tmp_path):
     """32 SigLIP frames in a context of 6,144: 196 tokens each are left out, 169 are not."""
     data = published.inst_it(tmp_path / "data", [published.clip(1, n_frames=32)])
-    profile, said = replace(SMOKE, model=str(make(tmp_path / "base", "llava_onevision")), n_frames=32), []
+    base, said = make(tmp_path / "base", "llava_onevision", "siglip", "qwen2"), []
+    profile = replace(SMOKE, model=str(base), n_frames=32)
     for pool, left_out in (("bilinear", 2), ("average", 0)):
         train_on_released(profile, Source(data), tmp_path / pool, report_only=True, say=said.append, pool=pool)
         lines = (tmp_path / pool / "quarantine.jsonl").read_text().splitlines()
