@@ -68,11 +68,7 @@ def processor(family, model):
 
 
 def see(model, pictures, frames, clip):
-    return WAYS[model.config.model_type](model, pictures, frames, clip)
-
-
-def ids_of(model, seen):
-    return model.tokenizer(model.prompt(QUESTION, seen), return_tensors="pt")["input_ids"]
+    return WAYS[model.model.config.model_type](model.model, pictures, frames, clip)
 
 
 @pytest.fixture
@@ -81,23 +77,41 @@ def unchecked(monkeypatch):
     monkeypatch.setattr(transformers.ProcessorMixin, "check_argument_for_proper_class", lambda *_: None)
 
 
+@pytest.fixture
+def generated(monkeypatch):
+    """What a model's `generate` is called with, beside the settings, and the logits that a forward makes of it."""
+
+    def ask(model, frames, split):
+        given = {}
+        generate = model.model.generate
+        keep = lambda generation_config, **rest: given.update(rest) or generate(generation_config=generation_config, **rest)  # noqa: E731
+        with monkeypatch.context() as patch:
+            patch.setattr(model.model, "generate", keep)
+            answer = model.answer([Asked("1", QUESTION, split, frames)], max_new_tokens=NEW)[0]
+        with torch.inference_mode():
+            return given, model.model(**given).logits[0, -1], answer
+
+    return ask
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_picture_goes_in_as_through_the_familys_own_processor(stock, family, unchecked):
-    """The same ids, and the same tokens generated, as from pixel values of the stock processor."""
+def test_a_picture_goes_in_as_through_the_familys_own_processor(stock, family, unchecked, generated):
+    """The same ids, logits and generated tokens as from pixel values of the stock processor."""
     model = stock(family)
     assert type(model.model).__name__ == f"{CLASSES[family]}ForConditionalGeneration"
     content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
     text = model.tokenizer.apply_chat_template(
         [{"role": "user", "content": content}], chat_template=model.chat, tokenize=False, add_generation_prompt=True
     )
-    given = processor(family, model)(images=[Image.fromarray(PICTURE[0])], text=text, return_tensors="pt")
+    known = processor(family, model)(images=[Image.fromarray(PICTURE[0])], text=text, return_tensors="pt")
+    known = {k: v for k, v in known.items() if k not in ("num_patches", "batch_num_images")}
+    given, logits, answer = generated(model, PICTURE, "image")
+    assert given["input_ids"].tolist() == known["input_ids"].tolist()
     with torch.inference_mode():
-        ids = ids_of(model, see(model.model, model.pictures, PICTURE, False))
-    assert ids.tolist() == given["input_ids"].tolist()
-    known = {k: v for k, v in given.items() if k not in ("num_patches", "batch_num_images")}
+        assert torch.allclose(logits, model.model(**known).logits[0, -1], atol=1e-6)
     rows = model.model.generate(**known, do_sample=False, max_new_tokens=NEW)
-    said = model.tokenizer.decode(rows[0, ids.shape[1] :], skip_special_tokens=True).strip()
-    assert model.answer([Asked("1", QUESTION, "image", PICTURE)], max_new_tokens=NEW)[0] in (said, f"{said} {UNFINISHED}")
+    said = model.tokenizer.decode(rows[0, known["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    assert answer in (said, f"{said} {UNFINISHED}")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +122,7 @@ def test_a_picture_goes_in_as_through_the_familys_own_processor(stock, family, u
 def test_a_clip_goes_in_as_the_class_wants_it(stock, family, counts):
     model = stock(family)
     with torch.inference_mode():
-        seen = see(model.model, model.pictures, CLIP, True)
+        seen = see(model, model.pictures, CLIP, True)
     assert seen.counts == counts
     text = model.prompt(QUESTION, seen)
     assert text.index(QUESTION) > 0 and ("Frame3: <img>" in text) == (family == "internvl")
@@ -121,27 +135,40 @@ def test_a_clip_goes_in_as_the_class_wants_it(stock, family, counts):
 
 
 @pytest.mark.parametrize("family", ["llava_next_video", "llava_onevision"])
-def test_a_clips_features_are_those_of_the_video_path(stock, family):
-    """The answer's first token is that of a plain forward over `pixel_values_videos`."""
+def test_a_clips_logits_are_those_of_the_video_path(stock, family, generated):
+    """As from `pixel_values_videos` made by hand: centre crop for the one, squashed frames for the other."""
     model = stock(family)
-    crop = family == "llava_next_video"  # as its video processor does
-    shown = [Image.fromarray(frame) for frame in CLIP]
-    side = model.model.config.vision_config.image_size
-    if crop:
-        scale = side / 90
-        shown = [f.resize((int(160 * scale), side), Image.Resampling.BICUBIC) for f in shown]
-        left = (shown[0].width - side) // 2
+    side, shown = model.model.config.vision_config.image_size, [Image.fromarray(frame) for frame in CLIP]
+    if family == "llava_next_video":  # as its video processor does
+        width = int(160 * side / 90)
+        shown = [f.resize((width, side), Image.Resampling.BICUBIC) for f in shown]
+        left = (width - side) // 2
         shown = [f.crop((left, 0, left + side, side)) for f in shown]
     else:
         shown = [f.resize((side, side), Image.Resampling.BICUBIC) for f in shown]
     mean, std = np.array(model.pictures.image_mean), np.array(model.pictures.image_std)
     pixels = torch.tensor((np.stack(shown) / 255 - mean) / std, dtype=torch.float32).permute(0, 3, 1, 2)[None]
+    given, logits, _ = generated(model, CLIP, "video")
     with torch.inference_mode():
-        seen = see(model.model, model.pictures, CLIP, True)
-        ids = ids_of(model, seen)
-        plain = model.model(input_ids=ids, pixel_values_videos=pixels).logits[0, -1]
-        handed = model.model(input_ids=ids, mm_encoder_outputs=seen.outputs).logits[0, -1]
-    assert torch.allclose(plain, handed, atol=1e-3)
+        plain = model.model(input_ids=given["input_ids"], pixel_values_videos=pixels).logits[0, -1]
+    assert torch.allclose(plain, logits, atol=1e-3)
+
+
+def test_qwens_clip_has_positions_in_three_directions(stock, generated):
+    """As from patches and their grid; without the types of tokens the clip would lie on a line."""
+    model = stock("qwen2_vl")
+    given, logits, _ = generated(model, CLIP, "video")
+    pixels = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model.model, "get_video_features",
+                      lambda p, g: pixels.update(p=p) or SimpleNamespace(pooler_output=[]))  # fmt: skip
+        see(model, model.pictures, CLIP, True)
+    video = given["input_ids"] == model.model.config.video_token_id
+    types = {"video_grid_thw": torch.tensor([[2, 18, 32]]), "mm_token_type_ids": 2 * video.int()}
+    with torch.inference_mode():
+        plain = model.model(input_ids=given["input_ids"], pixel_values_videos=pixels["p"], **types).logits[0, -1]
+        flat = model.model(input_ids=given["input_ids"], mm_encoder_outputs=given["mm_encoder_outputs"]).logits[0, -1]
+    assert torch.allclose(plain, logits, atol=1e-6) and not torch.allclose(plain, flat, atol=1e-5)
 
 
 def test_qwens_patches_hold_two_frames_each(stock, monkeypatch):
@@ -152,7 +179,7 @@ def test_qwens_patches_hold_two_frames_each(stock, monkeypatch):
         model.model, "get_video_features",
         lambda pixels, grid: given.update(pixels=pixels, grid=grid) or SimpleNamespace(pooler_output=[]),
     )  # fmt: skip
-    see(model.model, model.pictures, CLIP, True)
+    see(model, model.pictures, CLIP, True)
     pairs, rows, columns = given["grid"][0].tolist()
     assert (pairs, rows % 2, columns % 2) == (2, 0, 0)
     assert QWEN_CLIP["shortest_edge"] <= rows * columns * 196 <= QWEN_CLIP["longest_edge"]
@@ -226,7 +253,7 @@ def test_the_kits_base_answers_as_ever(micro, items):
 
 
 def test_an_adapter_is_opened_with_its_base(micro, items, tmp_path):
-    base = load_base("micro")
+    base = load_base("micro", fit="crop")  # which its card keeps
     model = attach_qlora(base.model, QLora(4, 8, 2, nf4=False))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -269,7 +296,8 @@ def test_answers_are_kept_and_a_killed_run_goes_on(tmp_path):
     again = Parrot()
     assert answer_and_keep(again, asked, path, progress=False)[:4] == answers[:4]
     assert again.asked == ["3", "4", "5", "6", "7"]
-    assert answer_and_keep(Parrot(*map(str, range(8))), asked, path, progress=False)[4].endswith("q4")
+    nobody = Parrot(*map(str, range(8)))
+    assert answer_and_keep(nobody, asked, path, progress=False) == [a or f"image {PICTURE.shape} q4" for a in answers]
     with pytest.raises(InstitError, match="another run"):
         answer_and_keep(again, asked, path, blind=True, progress=False)
 

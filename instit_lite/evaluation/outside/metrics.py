@@ -70,4 +70,4 @@ def iou(a: Box, b: Box) -> float:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     areas = [max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (a, b)]
     both = max(0.0, width) * max(0.0, height)
-    return both / (sum(areas) - both) if both and min(areas) else 0.0
+    return both / (sum(areas) - both) if both else 0.0
