@@ -330,8 +330,8 @@ def service(monkeypatch):
     """A loopback service that answers in free text, and the requests that it saw."""
     seen = []
 
-    def reply(content, fault="ok"):
-        return completion(json.loads(content), fault)
+    def reply(content, fault="ok", asked=0):
+        return completion(json.loads(content), fault, asked)
 
     def answer(request):
         seen.append(request)
