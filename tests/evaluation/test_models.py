@@ -357,7 +357,7 @@ def test_an_api_model_is_asked_with_pictures_and_timestamps(service, monkeypatch
     assert open_model("api:gpt-4o-2024-08-06", base_url=service.server.base_url,
                       ledger=tmp_path / "ledger.jsonl").answer(asked, max_new_tokens=9)  # fmt: skip
     assert service.server.calls == calls, "a kept reply is paid for twice"
-    service.server.fail(["html", "refusal"])
+    service.server.fail(["500", "refusal"])
     assert model.answer([Asked("3", "new", "image", PICTURE)])[0].startswith("the model refused"), "a refusal is an answer"
     assert "secret" not in json.dumps(model.identity()) + (tmp_path / "ledger.jsonl").read_text()
 
