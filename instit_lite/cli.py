@@ -49,9 +49,8 @@ def request_of(args: argparse.Namespace) -> Request:
 def annotate(args: argparse.Namespace) -> int:
     """Mark and annotate a clip or picture, or a folder of them.
 
-    A folder of frames is a clip. A folder of anything else is a batch: each clip in it gets a folder of its own, what
-    cannot be used a line in quarantine.jsonl, and the same command again goes on where it stopped. Exit code 0: all
-    annotated, 1: some quarantined, 2: stopped.
+    A folder of frames is a clip; of anything else, a batch: each item gets a folder, what cannot be used a line in
+    quarantine.jsonl, and the same command again goes on. Exit code 0: all annotated, 1: some quarantined, 2: stopped.
     """
     from .dataset.annotate import annotate_file
     from .dataset.batch import annotate_all, is_batch, requests_of
@@ -59,11 +58,9 @@ def annotate(args: argparse.Namespace) -> int:
     request = request_of(args)
     if args.batch or is_batch(args.source):
         workers = 1 if request.ledger else args.workers  # one budget and one ledger; the client has its own concurrency
-        tally = annotate_all(requests_of(request), args.out, workers, args.limit)
-        print(f"annotated: {tally.done}, there before: {tally.kept}, quarantined: {tally.quarantined}"
-              + f", waiting for a batch: {tally.waiting}" * bool(tally.waiting))  # fmt: skip
-        print(f"wrote {args.out}")
-        return 1 if tally.quarantined else 0
+        done, kept, quarantined = annotate_all(requests_of(request), args.out, workers, args.limit)
+        print(f"annotated: {done}, there before: {kept}, quarantined: {quarantined}\nwrote {args.out}")
+        return 1 if quarantined else 0
     try:
         done = annotate_file(request)
     except NotYetAnswered as pending:

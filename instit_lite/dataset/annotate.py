@@ -27,10 +27,11 @@ from ..annotation.measured import measure_clip, measure_image
 from ..annotation.schema import MEASURED, ClipAnnotation
 from ..errors import InstitError, NoInstances, OutputError
 from ..marks.clip import Clip
+from ..marks.coco import from_coco, from_youtube_vis
 from ..marks.detections import check_instances
 from ..marks.draw import mark_clip
 from ..marks.images import write_jpeg
-from ..marks.instances import from_boxes, from_coco, from_palette_png, from_youtube_vis
+from ..marks.instances import from_boxes, from_palette_png
 from ..marks.reader import read_clip
 from ..marks.style import get_style
 from ..marks.tracker import find_moving
@@ -92,12 +93,8 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     made_from = fingerprint(request)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        try:
-            clip, found = instances_of(request)
-            check_instances(found, clip.frames)
-        except InstitError as problem:
-            problem.path = problem.path or str(request.source)
-            raise
+        clip, found = instances_of(request)
+        check_instances(found, clip.frames)
     said = dict.fromkeys(str(w.message).removeprefix(f"{request.source}: ") for w in caught)
     for line in said:
         say(f"warning: {line}")
@@ -123,32 +120,30 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
 
 def refuse_others(out: Path, ours: str) -> None:
     """Refuse to write into a folder that holds files, but not the file `ours`, by which a former output is known."""
-    cure = "name a new or empty folder with --out"
+    reason = "holds other files"
     try:
         strange = out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ours).exists())
     except OSError as problem:
-        raise InstitError(f"cannot be written to ({problem.strerror})", path=out, cure=cure) from problem
+        strange, reason = True, f"cannot be written to ({problem.strerror})"
     if strange:
-        raise InstitError("holds other files", path=out, cure=cure)
+        raise InstitError(reason, path=out, cure="name a new or empty folder with --out")
 
 
 def fingerprint(request: Request) -> dict[str, Any]:
     """Return what an output depends on: the settings, and size and time of the files it is made from."""
     given = {key: getattr(request, key) for key in ("source", "boxes", "masks", "coco", "youtube_vis")}
-    passed = {*given, "out", "base_url", "salvage", "ledger", "asking"}  # a whole file is read alike with and without salvage
+    passed = {*given, "out", "base_url", "ledger", "asking", "salvage"}  # salvage changes nothing about a whole file
     settings = {key: value for key, value in asdict(request).items() if key not in passed}
-    return settings | {"asks": bool(request.base_url or request.asking.get("batch")), **{key: stamp(path) for key, path in given.items()}}
+    files = {key: stamp(path) for key, path in given.items() if path}
+    return settings | files | {"asks": bool(request.base_url or request.asking.get("batch"))}
 
 
-def stamp(path: str | Path | None) -> list[int] | None:
-    """Return count, bytes and newest time (ns) of a file, or of the files in a folder; None for what is not there."""
-    if path is None:
-        return None
+def stamp(path: str | Path) -> list[int]:
+    """Return count, bytes and newest time (ns) of a file, or of the files in a folder; nothing of what is not there."""
     try:
-        files = list(Path(path).iterdir()) if os.path.isdir(path) else [path]
-        seen = [os.stat(file) for file in files]
+        seen = [os.stat(file) for file in (Path(path).iterdir() if os.path.isdir(path) else [path])]
     except OSError:
-        return None
+        return []
     return [len(seen), sum(s.st_size for s in seen), max((s.st_mtime_ns for s in seen), default=0)]
 
 
