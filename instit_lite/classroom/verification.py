@@ -76,7 +76,7 @@ class Page:
         if not self.items:
             raise InstitError("there is no text to verify", path=found.folder, cure="annotate something first")
         self.name, self.showing, self.place = f"instit-verify-{uuid.uuid4().hex[:8]}", 0, len(self.items) - 1
-        self.place = self.next_open() or 0
+        self.place, self.drawn = self.next_open() or 0, (None, "")
         self.buttons = {name: ipywidgets.Button(description=label) for name, label in BUTTONS.items()}
         for name, button in self.buttons.items():
             button.add_class(f"verify-{name}")
@@ -143,13 +143,17 @@ class Page:
         about = {item.timestamp} if item.timestamp else set(moments_in(f"{item.question} {item.told}"))
         about |= {item.timestamp - 1} if item.kind == "change" else set()
         about = about if about < set(files) else set()  # nothing stands out where all does
+        panel = panel_html(item, self.found.doubts(item), self.decisions.of(item))
+        if self.drawn[0] == (item.clip, about):  # neighbours among the items often share a picture
+            return self.drawn[1], panel
         chosen = [t for t in files if t in about][: MOST_FRAMES // 2]
         spread = np.linspace(0, len(files) - 1, min(len(files), MOST_FRAMES - len(chosen))).round().astype(int)
         chosen = sorted({*chosen, *(list(files)[i] for i in spread)})
         state = {"frames": {t: read_image(self.found.folder / files[t]) for t in chosen}, "about": about}
         named = ", ".join(f"<{t}>" for t in chosen if t in about) or "the whole clip"
         alt = f"{len(chosen)} of {len(files)} marked frames of {item.clip}; the text is about {named}."
-        return figure_html(draw(state), alt=alt), panel_html(item, self.found.doubts(item), self.decisions.of(item))
+        self.drawn = (item.clip, about), figure_html(draw(state), alt=alt)
+        return self.drawn[1], panel
 
     def twin(self) -> tuple[str, str]:
         """HTML and plain text of a few items, doubted ones before others."""
