@@ -18,8 +18,8 @@ from tokenizers import Tokenizer, processors
 from instit_lite.annotation.server import Handler, LoopbackServer, completion, running
 from instit_lite.dataset.quarantine import Quarantine
 from instit_lite.errors import EndpointError, InstitError, ModelError, OfflineRefused, PreflightError, UnreadableInput
-from instit_lite.evaluation.answer import answer_items
 from instit_lite.evaluation.bench import build_bench
+from instit_lite.evaluation.answer import answer_items
 from instit_lite.evaluation.models import api
 from instit_lite.evaluation.models.api import ApiModel, api_model, read_text
 from instit_lite.evaluation.models.asked import Asked, answer_and_keep
@@ -386,12 +386,7 @@ def test_nothing_leaves_the_machine_unasked_and_keys_do_not_cross(monkeypatch):
         open_model("gemini:gemini-2.5-flash", online=True)
     monkeypatch.setenv("GEMINI_API_KEY", "other")
     used = {}
-
-    def connect(address, *_, api_key):
-        used.update(address=address, key=api_key)
-        return SimpleNamespace(address=address)
-
-    monkeypatch.setattr(api.Client, "connect", connect)
+    monkeypatch.setattr(api.Client, "connect", lambda *given, api_key: used.update(address=given[0], key=api_key) or SimpleNamespace(address=given[0]))
     assert api_model("gemini-2.5-flash", "gemini", online=True).address.startswith("generativelanguage.googleapis.com/")
     assert used == {"address": api.SERVICES["gemini"][0], "key": "other"}
 
@@ -401,8 +396,7 @@ def test_what_a_service_says_is_the_answer_refusals_too():
         return json.dumps({"choices": [choice]})
 
     assert read_text(body(message={"content": " B "}, finish_reason="stop")) == "B"
-    cut = body(message={"content": "It is", "refusal": None}, finish_reason="length")
-    assert read_text(cut) == f"It is {UNFINISHED}"
+    assert read_text(body(message={"content": "It is", "refusal": None}, finish_reason="length")) == f"It is {UNFINISHED}"
     assert read_text(body(message={"content": None, "refusal": "I cannot."}, finish_reason="stop")) == "I cannot."
     assert read_text(body(message={"content": None}, finish_reason="content_filter")).endswith(UNFINISHED)
     for wrong in ("", "<html>", "[]", '{"choices": []}', '{"choices": [{"message": null}]}'):
