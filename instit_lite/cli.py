@@ -157,7 +157,8 @@ def outside(args: argparse.Namespace) -> int:
     from .evaluation.outside.run import run_bench
 
     out = args.out or build_dir("outside")
-    model = open_model(args.model, args.adapter, online=args.online, base_url=args.base_url, ledger=out / "ledger.jsonl")
+    online = {"online": args.online, "base_url": args.base_url, "ledger": out / "ledger.jsonl"}
+    model = open_model(args.model, args.adapter, **online)
     how = {name: getattr(args, name) for name in ("source", "split", "frames", "limit", "blind", "grades")}
     print(format_table(run_bench(model, args.bench, out, **how)))
     return 0

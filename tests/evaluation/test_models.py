@@ -1,9 +1,10 @@
-"""Every model of the paper's Table 2 that has a class is asked as that class is, on random weights; APIs over loopback."""
+"""Every model of Table 2 that has a class is asked as that class is, on random weights; APIs over loopback."""
 
 import json
 import sys
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -84,7 +85,11 @@ def generated(monkeypatch):
     def ask(model, frames, split):
         given = {}
         generate = model.model.generate
-        keep = lambda generation_config, **rest: given.update(rest) or generate(generation_config=generation_config, **rest)  # noqa: E731
+
+        def keep(generation_config, **rest):
+            given.update(rest)
+            return generate(generation_config=generation_config, **rest)
+
         with monkeypatch.context() as patch:
             patch.setattr(model.model, "generate", keep)
             answer = model.answer([Asked("1", QUESTION, split, frames)], max_new_tokens=NEW)[0]
@@ -262,7 +267,8 @@ def test_an_adapter_is_opened_with_its_base(micro, items, tmp_path):
     save_adapter(model, tmp_path / "adapter", **base_facts(base))
     opened = open_model("micro", tmp_path)
     assert opened.identity()["weights"] != KitModel(micro).identity()["weights"]
-    assert opened.answer(items) == answer_items(replace(base, model=model.eval()), items, progress=False, max_new_tokens=128)
+    trained = replace(base, model=model.eval())
+    assert opened.answer(items) == answer_items(trained, items, progress=False, max_new_tokens=128)
     assert open_model("kit:micro").answer(items[:2]) == KitModel(micro).answer(items[:2])
 
 
@@ -392,3 +398,10 @@ def test_a_run_stands_below_its_row_of_the_paper(items):
     place = names.index("Qwen2-VL")
     assert names[place + 1] == "Qwen2-VL" and [table["rows"][place + k][-1] for k in (0, 1)] == ["paper", "here"]
     assert names[-1] == "mine" and all(len(row) == len(table["columns"]) for row in table["rows"])
+
+
+def test_the_docs_page_has_every_row_of_table_2():
+    page = (Path(__file__).parents[2] / "docs" / "models-and-benches.md").read_text(encoding="utf-8")
+    for row in TABLE_2:
+        figures = ", ".join("–" if figure is None else f"{figure:.1f}" for figure in row["figures"])
+        assert f"| {row['model']} | {figures} |" in page and row["here"] in page

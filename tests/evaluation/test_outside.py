@@ -1,4 +1,4 @@
-"""Outside benches: rows as the hub has them, official metrics on hand-made answers, a whole run through the interface."""
+"""Outside benches: rows as the hub has them, official metrics on hand-made answers, whole runs."""
 
 import io
 import json
@@ -24,6 +24,9 @@ from instit_lite.scenes.video import write_mp4
 
 OPTIONS = {"A": "a red ball", "B": "Moss", "C": "a man", "D": "moss and fern", "E": "none"}
 TEXT, NUMBERS = Value("string"), Sequence(Value("float32"))
+AI2D = {"question": TEXT, "options": Sequence(TEXT), "answer": TEXT, "image": Image()}
+REFCOCOG = {"question_id": TEXT, "image": Image(), "question": TEXT, "answer": Sequence(TEXT), "segmentation": NUMBERS,
+            "bbox": NUMBERS, "iscrowd": Value("int8"), "file_name": TEXT}  # fmt: skip
 
 
 def picture(height=40, width=80):
@@ -44,28 +47,28 @@ def shard(folder, where, split, rows, **features):
 @pytest.fixture
 def ai2d(tmp_path):
     rows = [
-        {"question": "What grows at b?", "options": ["root", "Moss", "fern", "bark"], "answer": "1", "image": picture()},
-        {"question": "What is d?", "options": ["sun", "rain"], "answer": "0", "image": picture(20, 20)},
-        {"question": "Which?", "options": ["x", "y", "z"], "answer": "7", "image": picture()},
+        {"question": question, "options": options, "answer": answer, "image": picture(*size)}
+        for question, options, answer, size in (
+            ("What grows at b?", ["root", "Moss", "fern", "bark"], "1", (40, 80)),
+            ("What is d?", ["sun", "rain"], "0", (20, 20)),
+            ("Which?", ["x", "y", "z"], "7", (40, 80)),
+        )
     ]
-    return shard(tmp_path / "ai2d", "data", "test", rows, question=TEXT, options=Sequence(TEXT), answer=TEXT, image=Image())
+    return shard(tmp_path / "ai2d", "data", "test", rows, **AI2D)
 
 
 @pytest.fixture
 def chartqa(tmp_path):
-    rows = [
-        {"type": kind, "question": q, "answer": a, "image": picture()}
-        for kind, q, a in (("human_test", "How many?", "14"), ("augmented_test", "Share?", "0.62"), ("human_test", "Who?", "Iran"))
-    ]  # fmt: skip
+    asked = (("human_test", "How many?", "14"), ("augmented_test", "Share?", "0.62"), ("human_test", "Who?", "Iran"))
+    rows = [{"type": kind, "question": q, "answer": a, "image": picture()} for kind, q, a in asked]
     return shard(tmp_path / "chartqa", "data", "test", rows, type=TEXT, question=TEXT, answer=TEXT, image=Image())
 
 
 @pytest.fixture
 def refcocog(tmp_path):
     row = {"question_id": "431", "image": picture(), "question": "?", "answer": ["the man", "he who runs"],
-           "segmentation": [1.0, 2.0], "bbox": [8.0, 10.0, 16.0, 20.0], "iscrowd": 0, "file_name": "COCO_9.jpg"}  # fmt: skip
-    return shard(tmp_path / "refcocog", "data", "val", [row], question_id=TEXT, image=Image(), question=TEXT,
-                 answer=Sequence(TEXT), segmentation=NUMBERS, bbox=NUMBERS, iscrowd=Value("int8"), file_name=TEXT)  # fmt: skip
+           "segmentation": [1.0, 2.0], "bbox": [8.0, 10.0, 16.0, 20.0], "iscrowd": 0, "file_name": "9.jpg"}  # fmt: skip
+    return shard(tmp_path / "refcocog", "data", "val", [row], **REFCOCOG)
 
 
 def film(path, n=12):
@@ -104,7 +107,8 @@ def vip(tmp_path):
     folder = tmp_path / "vip"
     (folder / "bbox" / "images").mkdir(parents=True)
     (folder / "bbox" / "images" / "1.png").write_bytes(picture()["bytes"])
-    questions = [{"question_id": i, "image": "1.png", "text": f"<image>\nWhat is in the red box {i}?"} for i in range(2)]
+    texts = [f"<image>\nWhat is in the red box {i}?" for i in range(2)]
+    questions = [{"question_id": i, "image": "1.png", "text": text} for i, text in enumerate(texts)]
     (folder / "bbox" / "questions.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions))
     truths = {"v1_0": ("-1<AND>-5", ["math", "ocr"]), "v1_1": ("a cat<OR>kitten", ["rec"])}
     (folder / "vip-bench-meta-data.json").write_text(json.dumps({
@@ -155,12 +159,14 @@ def test_chartqa(chartqa, tmp_path):
 
 def test_refcocog(refcocog, tmp_path):
     items = load_items("refcocog", refcocog)
-    assert [item.key for item in items] == ["refcocog-431-1", "refcocog-431-2"] and items[0].prompt.endswith(": the man")
+    assert [item.key for item in items] == ["refcocog-431-1", "refcocog-431-2"]
+    assert items[0].prompt.endswith(": the man")
     assert items[0].answer == pytest.approx((0.1, 0.25, 0.3, 0.75))
     said = Said("It is at [0.1, 0.25, 0.3, 0.75].", "[0.1, 0.25, 0.3, 0.55]")
     rows = rows_of(run_bench(said, "refcocog", tmp_path, source=refcocog, progress=False, say=str))
     mean = {name: float(row[5].split()[0]) for (_, name), row in rows.items()}
-    assert mean == {"IoU": 0.8, "ACC@0.1": 1, "ACC@0.3": 1, "ACC@0.5": 1, "ACC@0.7": 0.5, "ACC@0.9": 0.5, "centre ACC": 1}
+    assert mean == {"IoU": 0.8, "ACC@0.1": 1, "ACC@0.3": 1, "ACC@0.5": 1, "ACC@0.7": 0.5, "ACC@0.9": 0.5,
+                    "centre ACC": 1}  # fmt: skip
     assert rows["all", "IoU"][2:4] == [2, 1], "two phrases about one picture are one cluster"
 
 
@@ -189,11 +195,13 @@ def test_vip_bench_waits_for_its_own_grades(vip, tmp_path):
     answers, told = ("x = -5", "A kitten sleeps."), []
     table = run_bench(Said(*answers), "vip-bench", tmp_path / "o", source=vip, progress=False, say=told.append)
     assert table["rows"] == [] and any("for-grading.json" in line and "--grades" in line for line in told)
-    assert json.loads((tmp_path / "o" / "vip-bench-for-grading.json").read_text()) == dict(zip(("v1_0", "v1_1"), answers))
+    waiting = json.loads((tmp_path / "o" / "vip-bench-for-grading.json").read_text())
+    assert waiting == dict(zip(("v1_0", "v1_1"), answers))
     grades = tmp_path / "grades.json"
     grades.write_text(json.dumps({"v1_0": {"score": [0.4, 0.6]}, "v1_1": {"score": [0.9, 0.9]}}))
     table = run_bench(Said(), "vip-bench", tmp_path / "o", source=vip, grades=grades, progress=False, say=str)
-    assert {row[0]: row[5][:5] for row in table["rows"]} == {"all": "0.700", "math": "0.500", "ocr": "0.500", "rec": "0.900"}
+    graded = {row[0]: row[5][:5] for row in table["rows"]}
+    assert graded == {"all": "0.700", "math": "0.500", "ocr": "0.500", "rec": "0.900"}
     assert {row[1] for row in table["rows"]} == {"GPT-4 grade"}
     grades.write_text(json.dumps({"v1_0": {"score": []}}))
     with pytest.raises(RecordError, match="no grade file"):
@@ -217,9 +225,10 @@ def test_the_same_text_behind_two_letters_is_no_choice_but_a_letter_is():
 
 @pytest.mark.parametrize(
     ("answer", "truth", "right"),
-    [("100", "105", 1), ("100", "105.27", 0), ("105", "100", 1), ("105.01", "100", 0), ("95", "100", 1), ("-95", "-100", 1),
-     ("95", "-100", 0), ("62%", "0.62", 1), ("62", "62%", 0), ("65%", "62%", 1), ("0", "0", 1), ("0.0", "0", 0), ("Yes", "yes", 1),
-     ("yes it is", "yes", 0), ("1,000", "1000", 0), ("nan", "5", 0), ("inf", "5", 0), ("2007", "2010", 1), ("14 people", "14", 0)],
+    [("100", "105", 1), ("100", "105.27", 0), ("105", "100", 1), ("105.01", "100", 0), ("95", "100", 1),
+     ("-95", "-100", 1), ("95", "-100", 0), ("62%", "0.62", 1), ("62", "62%", 0), ("65%", "62%", 1), ("0", "0", 1),
+     ("0.0", "0", 0), ("Yes", "yes", 1), ("yes it is", "yes", 0), ("1,000", "1000", 0), ("nan", "5", 0),
+     ("inf", "5", 0), ("2007", "2010", 1), ("14 people", "14", 0)],
 )  # fmt: skip
 def test_relaxed_accuracy(answer, truth, right):
     assert chart_scores(answer, truth, {}) == {"relaxed accuracy": right}
@@ -257,23 +266,22 @@ def test_what_is_wrong_with_a_source_is_said(ai2d, chartqa, tmp_path):
 
 
 def test_a_damaged_picture_leaves_one_row_out(refcocog, tmp_path):
-    row = {"question_id": "5", "image": {"bytes": b"no picture", "path": None}, "answer": ["it"], "bbox": [0.0, 0, 1, 1],
-           "file_name": "x", "question": "", "segmentation": [0.0], "iscrowd": 0}  # fmt: skip
+    row = {"question_id": "5", "image": {"bytes": b"no picture", "path": None}, "answer": ["it"], "question": "",
+           "bbox": [0.0, 0, 1, 1], "file_name": "x", "segmentation": [0.0], "iscrowd": 0}  # fmt: skip
     quarantine = Quarantine()
-    shard(tmp_path / "broken", "data", "val", [row], question_id=TEXT, image=Image(), question=TEXT, answer=Sequence(TEXT),
-          segmentation=NUMBERS, bbox=NUMBERS, iscrowd=Value("int8"), file_name=TEXT)  # fmt: skip
+    shard(tmp_path / "broken", "data", "val", [row], **REFCOCOG)
     assert load_items("refcocog", tmp_path / "broken", quarantine=quarantine) == [] and quarantine.count == 1
 
 
 def test_limit_and_empty_tables(ai2d, tmp_path):
     assert len(load_items("ai2d", ai2d, limit=1)) == 1
     shutil.rmtree(ai2d / "data")
-    shard(ai2d, "data", "test", [], question=TEXT, options=Sequence(TEXT), answer=TEXT, image=Image())
+    shard(ai2d, "data", "test", [], **AI2D)
     assert run_bench(Said(), "ai2d", tmp_path / "o", source=ai2d, progress=False, say=str)["rows"] == []
 
 
 def test_the_command_line_runs_a_bench(nextqa, tmp_path, monkeypatch, capsys):
-    """The micro base knows none of these words: what counts is that the road is whole and every answer is counted."""
+    """The micro base knows none of these words: what counts is that every answer is counted."""
     arguments = ["outside", "nextqa", "--model", "micro", "--source", str(nextqa), "--frames", "2", "--limit", "1"]
     assert cli.main([*arguments, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out

@@ -1,7 +1,7 @@
 """The lmms-eval task folder: its form and its scores everywhere, and lmms-eval itself where it is installed.
 
-lmms-eval is no dependency of the kit. In an environment of its own (`pip install lmms-eval pytest`) this file runs whole,
-without the kit: `python -m pytest tests/integrations/test_lmms_eval.py`.
+lmms-eval is no dependency of the kit. In an environment of its own (`pip install lmms-eval pytest`) this file runs
+whole, without the kit: `python -m pytest tests/integrations/test_lmms_eval.py`.
 """
 
 import importlib.util
@@ -78,8 +78,8 @@ def test_a_tasks_form(task, utils):
 
 @pytest.mark.parametrize(
     ("reply", "letter"),
-    [("A", "A"), ("(b)", "B"), ("C.", "C"), ("D: a dog", "D"), ("a dog", "D"), ("nothing", "C"), ("A. because it is red", "A"),
-     ("A: a dog", None), ("A dog", "D"), ("A man holds it", None), ("", None), ("Because [1] moves", None)],
+    [("A", "A"), ("(b)", "B"), ("C.", "C"), ("D: a dog", "D"), ("a dog", "D"), ("nothing", "C"),
+     ("A. because it is red", "A"), ("A: a dog", None), ("A dog", "D"), ("A man holds it", None), ("", None), ("Because [1] moves", None)],
 )  # fmt: skip
 def test_letters_are_read_strictly(utils, reply, letter):
     doc = IMAGE_MC | {"choice_d": "a dog"}

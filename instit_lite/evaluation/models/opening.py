@@ -43,7 +43,7 @@ def open_model(
 ) -> Model:  # fmt: skip
     """Open a model by its name; `online`, `base_url` and `ledger` are for a service, see `api_model`.
 
-    `options`: a service's settings, or what `from_pretrained` or `load_base` takes. Raises `ModelError`, `OfflineRefused`.
+    `options`: a service's settings, or what `from_pretrained` or `load_base` takes. Raises `InstitError`.
     """
     kind, _, rest = name.partition(":")
     if kind in SERVICES and rest:

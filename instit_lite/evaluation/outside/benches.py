@@ -87,7 +87,7 @@ def refcocog(row: dict, source: Source, number: int) -> Iterator[OutsideItem]:
 
 
 class OutsideBench(NamedTuple):
-    """`where`: the folder of its rows on the hub; `score`: of an answer, what is true, and options; `longest`: new tokens;
+    """`where`: the folder of its rows on the hub; `score`: takes answer, truth and options; `longest`: new tokens;
     `paper`: figures of LLaVA-NeXT, INST-IT Vicuna and INST-IT Qwen2. ViP-Bench has files and grades of its own."""
 
     hub: str
@@ -115,9 +115,9 @@ def load_items(
     name: str, source: str | Path | None = None, *, split: str = "", most: int = 32, limit: int | None = None,
     quarantine: Quarantine | None = None,
 ) -> list[OutsideItem]:  # fmt: skip
-    """Load up to `limit` questions of a bench from its hub id (None: the usual one) or a folder; bad rows are quarantined.
+    """Load up to `limit` questions of a bench from a hub id (None: the usual one) or a folder; bad rows are left out.
 
-    `most`: frames of a video. Raises `InstitError` for an unknown bench, `RecordError` where files or columns are missing.
+    `most`: frames of a video. Raises `InstitError` for an unknown bench, `RecordError` for missing files or columns.
     """
     if name not in BENCHES:
         raise InstitError(f"there is no bench {name!r}", cure=f"choose one of {', '.join(BENCHES)}")

@@ -21,8 +21,8 @@ def choice_scores(answer: str, truth: str, options: dict[str, str]) -> Scores:
 def read_letter(text: str, options: dict[str, str]) -> str | None:
     """The chosen letter, or None where the answer does not begin with exactly one of the options.
 
-    Read are a letter alone, `B.`, `(B)` or `B:` and what follows, unless that is another option's text, and the text of
-    exactly one option. lmms-eval searches further, and guesses at random where it finds nothing; here that is no answer.
+    Read are a letter alone, `B.`, `(B)` or `B:` and what follows, unless that is another option's text, and the text
+    of exactly one option. lmms-eval searches further, and guesses where it finds nothing; here that is no answer.
     """
     texts = {letter: normalise(option) for letter, option in options.items()}
     if found := LETTER.fullmatch(text.strip()):

@@ -1,4 +1,4 @@
-"""A whole outside bench. In: its name, a model, its files. Out: answers kept as they come, and a table of its metrics."""
+"""A whole outside bench. In: its name, a model, its files. Out: answers kept as they come, a table of its metrics."""
 
 from __future__ import annotations
 

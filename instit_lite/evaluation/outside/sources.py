@@ -55,7 +55,8 @@ class Source:
         try:
             return np.array(Image.open(io.BytesIO(value["bytes"])).convert("RGB"))[None]
         except Exception as problem:  # each of Pillow's formats raises errors of its own
-            raise UnreadableInput(f"a picture is damaged ({problem})", path=self.folder, cure="copy it again") from problem
+            reason = f"a picture is damaged ({problem})"
+            raise UnreadableInput(reason, path=self.folder, cure="copy its file again") from problem
 
     def video(self, name: str) -> np.ndarray:
         """At most `most` frames of a video by its name without a suffix, uint8 [F, H, W, 3]; `UnreadableInput`."""
