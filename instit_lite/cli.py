@@ -32,19 +32,17 @@ def doctor(args: argparse.Namespace) -> int:
 def annotate(args: argparse.Namespace) -> int:
     """Mark and annotate a clip or picture, or a folder of them.
 
-    A folder of frames is a clip. A folder of anything else is a batch: each clip in it gets a folder of its own, what
-    cannot be used a line in quarantine.jsonl, and the same command again goes on where it stopped. Exit code 0: all
-    annotated, 1: some quarantined, 2: stopped.
+    A folder of frames is a clip; of anything else, a batch: each item gets a folder, what cannot be used a line in
+    quarantine.jsonl, and the same command again goes on. Exit code 0: all annotated, 1: some quarantined, 2: stopped.
     """
     from .dataset.annotate import Request, annotate_file
     from .dataset.batch import annotate_all, is_batch, requests_of
 
     request = Request(**{name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__})
     if args.batch or is_batch(args.source):
-        tally = annotate_all(requests_of(request), args.out, args.workers, args.limit)
-        print(f"annotated: {tally.done}, there before: {tally.kept}, quarantined: {tally.quarantined}")
-        print(f"wrote {args.out}")
-        return 1 if tally.quarantined else 0
+        done, kept, quarantined = annotate_all(requests_of(request), args.out, args.workers, args.limit)
+        print(f"annotated: {done}, there before: {kept}, quarantined: {quarantined}\nwrote {args.out}")
+        return 1 if quarantined else 0
     done = annotate_file(request)
     print(f"frames: {done.n_frames}, marks: {done.mark_ids}, annotated by: {done.annotator}")
     print(f"audit: {len(done.findings)} findings" + "".join(f"\n  {f}" for f in done.findings[:10]))

@@ -88,12 +88,8 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
     made_from = fingerprint(request)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        try:
-            clip, found = instances_of(request)
-            check_instances(found, clip.frames)
-        except InstitError as problem:
-            problem.path = problem.path or str(request.source)
-            raise
+        clip, found = instances_of(request)
+        check_instances(found, clip.frames)
     said = dict.fromkeys(str(w.message).removeprefix(f"{request.source}: ") for w in caught)
     for line in said:
         say(f"warning: {line}")
@@ -119,13 +115,13 @@ def annotate_file(request: Request, say: Callable[[str], None] = print) -> Annot
 
 def refuse_others(out: Path, ours: str) -> None:
     """Refuse to write into a folder that holds files, but not the file `ours`, by which a former output is known."""
-    cure = "name a new or empty folder with --out"
+    reason = "holds other files"
     try:
         strange = out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ours).exists())
     except OSError as problem:
-        raise InstitError(f"cannot be written to ({problem.strerror})", path=out, cure=cure) from problem
+        strange, reason = True, f"cannot be written to ({problem.strerror})"
     if strange:
-        raise InstitError("holds other files", path=out, cure=cure)
+        raise InstitError(reason, path=out, cure="name a new or empty folder with --out")
 
 
 def fingerprint(request: Request) -> dict[str, Any]:
@@ -133,18 +129,16 @@ def fingerprint(request: Request) -> dict[str, Any]:
     given = {key: getattr(request, key) for key in ("source", "boxes", "masks", "coco", "youtube_vis")}
     passed = {*given, "out", "base_url", "salvage"}  # a whole file is read alike with and without salvage
     settings = {key: value for key, value in asdict(request).items() if key not in passed}
-    return settings | {"asks": bool(request.base_url), **{key: stamp(path) for key, path in given.items()}}
+    files = {key: stamp(path) for key, path in given.items() if path}
+    return settings | files | {"asks": bool(request.base_url)}
 
 
-def stamp(path: str | Path | None) -> list[int] | None:
-    """Return count, bytes and newest time (ns) of a file, or of the files in a folder; None for what is not there."""
-    if path is None:
-        return None
+def stamp(path: str | Path) -> list[int]:
+    """Return count, bytes and newest time (ns) of a file, or of the files in a folder; nothing of what is not there."""
     try:
-        files = list(Path(path).iterdir()) if os.path.isdir(path) else [path]
-        seen = [os.stat(file) for file in files]
+        seen = [os.stat(file) for file in (Path(path).iterdir() if os.path.isdir(path) else [path])]
     except OSError:
-        return None
+        return []
     return [len(seen), sum(s.st_size for s in seen), max((s.st_mtime_ns for s in seen), default=0)]
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -28,23 +27,14 @@ from .worker import annotate_apart, end_all
 
 ITEMS, QUARANTINE, RECORDS = "items", "quarantine.jsonl", "records.json"
 VIDEOS = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split())
+BESIDE = {"boxes": ".json", "masks": ".png", "coco": ".json", "youtube_vis": ".json"}
 PATIENCE = 3  # failures of the endpoint in a row that stop the batch
-
-
-class Tally(NamedTuple):
-    """How many items were annotated now, were there before, and were left out."""
-
-    done: int
-    kept: int
-    quarantined: int
 
 
 def is_batch(source: Path) -> bool:
     """Tell a folder of clips from a folder of frames: the frames are pictures that lie in it."""
-    if not source.is_dir():
-        return False
-    suffixes = {file.suffix.lower() for file in entries(source)}
-    if suffixes & SUFFIXES and suffixes & VIDEOS:
+    suffixes = {file.suffix.lower() for file in entries(source)} if source.is_dir() else SUFFIXES
+    if source.is_dir() and suffixes & SUFFIXES and suffixes & VIDEOS:
         cure = "say --batch to annotate each of them, or move the frames to a folder of their own"
         raise InstitError("holds pictures and videos", path=source, cure=cure)
     return not suffixes & SUFFIXES
@@ -56,35 +46,35 @@ def requests_of(request: Request) -> list[Request]:
     Boxes, masks and COCO or YouTube-VIS files come from the folder that the request names, by the item's name with or
     without its suffix; one COCO or YouTube-VIS file may serve all.
     """
-    source, out = Path(request.source), Path(request.out)
-    if out.resolve().is_relative_to(source.resolve()):
+    out, found = Path(request.out), entries(request.source)
+    if not found:
+        raise InstitError("holds nothing", path=request.source, cure="give a folder of clips or pictures")
+    if out.resolve().is_relative_to(request.source.resolve()):
         raise InstitError("lies inside the folder that is read", path=out, cure="name another folder with --out")
-    made = []
-    for item in entries(source):
-        given = {key: beside(getattr(request, key), item, end) for key, end in
-                 (("boxes", ".json"), ("masks", ".png"), ("coco", ".json"), ("youtube_vis", ".json"))}  # fmt: skip
-        video = item.stem if request.youtube_vis and not request.youtube_vis.is_dir() else None
-        made.append(replace(request, source=item, out=out / ITEMS / item.name, video=video, **given))
-    if not made:
-        raise InstitError("holds nothing", path=source, cure="give a folder of clips or pictures")
-    return made
+    given = {key: path for key in BESIDE if (path := getattr(request, key))}
+    return [
+        replace(request, source=item, out=out / ITEMS / item.name, video=item.stem if "youtube_vis" in given else None,
+                **{key: beside(path, item, BESIDE[key]) for key, path in given.items()})
+        for item in found
+    ]  # fmt: skip
 
 
-def beside(given: Path | None, item: Path, end: str) -> Path | None:
+def beside(given: Path, item: Path, end: str) -> Path:
     """Return what belongs to an item in the folder `given`, or `given` itself where it is a file."""
-    if given is None or not given.is_dir():
-        return given
     names = (item.name, item.stem, f"{item.name}{end}", f"{item.stem}{end}")
-    return next((given / name for name in names if (given / name).exists()), given / names[-1])
+    found = (given / name for name in names if (given / name).exists())
+    return next(found, given / names[-1]) if given.is_dir() else given
 
 
 def annotate_all(
-    requests: Sequence[Request], out: str | Path, workers: int = 1, limit: float = 600, say: Callable[[str], None] = print
-) -> Tally:
-    """Annotate every request, whose `out` lies in `out`/items, in `workers` processes, each within `limit` seconds.
+    requests: Sequence[Request], out: str | Path, workers: int = 1, limit: float = 600,
+    say: Callable[[str], None] = print,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Annotate every request, whose `out` lies in `out`/items, `workers` at once, each within `limit` seconds.
 
-    Raises `InstitError` where `out` holds something else or another run writes there, and stops, to be gone on with,
-    where nothing can be written, nothing may be asked, or the endpoint failed three times in a row.
+    Returns how many were annotated now, how many were there before, how many were quarantined. Raises `InstitError`
+    where `out` holds something else or another run writes there, and stops, to be gone on with, where nothing can be
+    written, nothing may be asked, or the endpoint failed three times in a row.
     """
     out = Path(out)
     get_style(requests[0].style)
@@ -94,17 +84,18 @@ def annotate_all(
         with FileLock(out / ".lock", timeout=0):
             for left in (out / ITEMS).glob(f"{PART}*"):  # by a killed run
                 shutil.rmtree(left, ignore_errors=True)
-            return run(requests, out, workers, limit, say)
+            todo = [request for request in requests if not is_current(request)]
+            kept = len(requests) - len(todo)
+            say(f"{len(requests)} items, {kept} of them are there")
+            quarantined = run(todo, Quarantine(out / QUARANTINE), workers, limit, say)
+            write_records(requests, out)
+            return len(todo) - quarantined, kept, quarantined
     except Timeout:
         raise InstitError("another run is writing there", path=out, cure="wait for it") from None
 
 
-def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say: Callable[[str], None]) -> Tally:
-    """Annotate what is not there yet, in order; see `annotate_all`."""
-    quarantine, began = Quarantine(out / QUARANTINE), 0.0
-    todo = [request for request in requests if not is_current(request)]
-    kept, failed = len(requests) - len(todo), 0
-    say(f"{len(requests)} items, {kept} of them are there")
+def run(todo: Sequence[Request], quarantine: Quarantine, workers: int, limit: float, say: Callable[[str], None]) -> int:
+    """Annotate in order and say how it goes; return how many were quarantined. See `annotate_all`."""
 
     def one(request: Request) -> str | InstitError:
         try:
@@ -112,7 +103,7 @@ def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say:
         except InstitError as problem:
             return problem
 
-    pool = ThreadPoolExecutor(workers)
+    failed, began, pool = 0, 0.0, ThreadPoolExecutor(workers)
     try:
         for n, (request, told) in enumerate(zip(todo, pool.map(one, todo)), start=1):
             if isinstance(told, InstitError):
@@ -122,37 +113,37 @@ def run(requests: Sequence[Request], out: Path, workers: int, limit: float, say:
                 shutil.rmtree(request.out, ignore_errors=True)  # made from what is no longer there
                 quarantine.add(request.source.name, told)
                 told = f"QUARANTINED: {told.reason}"
-            began = began or time.monotonic()  # the first item waits for its process to start
+            began = began or time.monotonic()  # the first item waits for the libraries to be loaded
             left = (time.monotonic() - began) / max(n - 1, 1) * (len(todo) - n)
             line = plain(f"[{n}/{len(todo)}] {request.source.name}: {told}")
             say(line + f" (about {left / 60:.0f} min left)" * (left > 60))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         end_all()
-    write_records(requests, out)
     say(str(quarantine))
-    return Tally(len(todo) - quarantine.count, kept, quarantine.count)
+    return quarantine.count
 
 
 def is_current(request: Request) -> bool:
     """Say whether an item's output is there and made from what is there now."""
     try:
         card = json.loads((request.out / CARD).read_text(encoding="utf-8"))
-        wanted = request.salvage or not card["salvaged"]
-        return wanted and card["made_from"] == json.loads(json.dumps(fingerprint(request)))
+        same = card["made_from"] == json.loads(json.dumps(fingerprint(request)))
+        return same and (request.salvage or not card["salvaged"])
     except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
 def write_records(requests: Sequence[Request], out: Path) -> None:
     """Gather the records of all items in one json list, with ids from 1 and paths from `out`."""
-    partial, count = out / f"{PART}{RECORDS}", 0
+    partial, lead = out / f"{PART}{RECORDS}", "["
+    made = (request.out for request in requests if os.path.exists(request.out / CARD))  # False for too long a name, too
     with open(partial, "w", encoding="utf-8") as file:
-        for request in requests:
-            if os.path.exists(request.out / CARD):  # False also for a name that is too long
-                (record,) = read_list(request.out / "record.json")
-                kind, count = "video" if is_video(record) else "image", count + 1
-                record |= {f"{kind}_id": count, f"{kind}_path": f"{ITEMS}/{record[f'{kind}_path']}"}
-                file.write(("[\n" if count == 1 else ",\n") + json.dumps(record, ensure_ascii=False))
-        file.write("\n]\n" if count else "[]\n")
+        for count, folder in enumerate(made, start=1):
+            (record,) = read_list(folder / "record.json")
+            kind = "video" if is_video(record) else "image"
+            record |= {f"{kind}_id": count, f"{kind}_path": f"{ITEMS}/{record[f'{kind}_path']}"}
+            file.write(f"{lead}\n{json.dumps(record, ensure_ascii=False)}")
+            lead = ","
+        file.write("\n]\n" if lead == "," else "[]\n")
     os.replace(partial, out / RECORDS)

@@ -23,22 +23,20 @@ NAME = "annotate one item"
 def annotate_apart(request: Request, limit: float) -> str:
     """Annotate one item within `limit` seconds. Raises `InstitError`, whatever becomes of the process."""
     here, there = CONTEXT.Pipe(duplex=False)
-    arguments = (there, request, dict(os.environ))
-    process = CONTEXT.Process(target=answer, args=arguments, name=NAME, daemon=True)
+    process = CONTEXT.Process(target=answer, args=(there, request, dict(os.environ)), name=NAME, daemon=True)
     process.start()
     there.close()
     try:
         told = here.recv() if here.poll(limit) else f"took longer than {limit:g} s"
     except EOFError:
-        told = None
+        told = "ended the process that read it"
     process.kill()
     process.join()
-    if isinstance(told, list):
-        return told[0]
     if isinstance(told, InstitError):
         raise told
-    reason = told or f"ended the process that read it (exit code {process.exitcode})"
-    raise UnreadableInput(reason, path=request.source, cure="cut or re-encode it, or raise --limit")
+    if isinstance(told, str):
+        raise UnreadableInput(told, path=request.source, cure="cut or re-encode it, or raise --limit")
+    return told[0]
 
 
 def answer(there: Connection, request: Request, environment: dict[str, str]) -> None:

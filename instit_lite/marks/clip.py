@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 from pathlib import Path
@@ -63,9 +62,3 @@ def room_for(count: int, shape: tuple[int, ...], path: str | Path) -> np.ndarray
         reason = f"needs {count * height * width * 3 / 1e9:.0f} GB of memory for {count} frames of {width}x{height}"
         raise UnreadableInput(reason, path=path, cure="take fewer frames, or scale it down")
     return np.empty((count, height, width, 3), np.uint8)
-
-
-def say_few(path: str | Path, count: int, max_frames: int) -> None:
-    """Warn where a clip, not a still, has fewer frames than were asked for."""
-    if 1 < count < max_frames:
-        warnings.warn(f"{path}: holds {count} frames, fewer than the {max_frames} asked for", stacklevel=4)

@@ -74,7 +74,7 @@ def annotations_of(
         if not isinstance(table.get(key), list) or not all(isinstance(row, dict) for row in table[key]):
             reason = f'has no list of objects "{key}"'
             raise UnreadableInput(reason, path=path, cure="give a COCO or YouTube-VIS file")
-    records = [r for r in table[f"{kind}s"] if wanted in (None, r.get("id"), *folder_and_name(r))]
+    records = [r for r in table[f"{kind}s"] if wanted in (None, r.get("id"), *called(r))]
     if len(records) != 1:
         reason = f"holds {len(records)} {kind}s, not one" + (f", for {wanted!r}" if wanted else "")
         raise UnreadableInput(reason, path=path, cure=f"name one {kind} of it")
@@ -95,13 +95,11 @@ def names_of(record: dict[str, Any]) -> list[Any]:
     return names if isinstance(names, list) else [record["file_name"]] if "file_name" in record else []
 
 
-def folder_and_name(record: dict[str, Any]) -> list[str]:
-    """Return what a record may be asked for by: its picture's name, or its frames' folder, as a data set names clips."""
-    first = next(iter(names_of(record)), None)
-    if not isinstance(first, str):
-        return []
-    named = PureWindowsPath(first)  # which takes both kinds of slashes
-    return [named.parent.name, named.parent.as_posix()] if "file_names" in record else [named.name, first]
+def called(record: dict[str, Any]) -> list[str]:
+    """Return what a record may be asked for by: its picture's name, or its frames' folder; with and without the rest."""
+    first = PureWindowsPath(str(next(iter(names_of(record)), "")))  # which takes both kinds of slashes
+    first = first.parent if "file_names" in record else first
+    return [first.name, first.as_posix()] if first.name else []
 
 
 def check_categories(categories: Any, marked: list[dict[str, Any]], path: str | Path) -> None:

@@ -5,16 +5,12 @@ A decoder stops at the end mark and says nothing of what follows, which may be j
 
 from __future__ import annotations
 
-import re
 import struct
 import warnings
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from ..errors import UnreadableInput
-
-MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a JPEG; zeros and restarts belong to what is around them
-
 
 def check_end(path: Path, whole: bool = False) -> None:
     """Warn of bytes behind the end mark of a picture; where it must be `whole`, refuse one without end mark."""
@@ -28,24 +24,6 @@ def check_end(path: Path, whole: bool = False) -> None:
         raise UnreadableInput("is cut short: its end mark is missing", path=path, cure="copy it again")
     if behind > 0:
         warnings.warn(f"{path}: {behind} bytes behind its end were passed over", stacklevel=4)
-
-
-def png_end(data: mmap) -> int:
-    at, kind = 8, b""
-    while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data, at)
-        at += 12 + length
-    return at
-
-
-def jpeg_end(data: mmap) -> int:
-    at = 2
-    while found := MARKER.search(data, at):
-        at = found.end()
-        if found[0] == b"\xff\xd9":
-            return at
-        at += struct.unpack_from(">H", data, at)[0]
-    raise IndexError
 
 
 def gif_end(data: mmap) -> int:
@@ -64,12 +42,10 @@ def table(flags: int) -> int:
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def riff_end(data: mmap) -> int:
-    return 8 + (struct.unpack_from("<I", data, 4)[0] + 1) // 2 * 2
-
-
-def bmp_end(data: mmap) -> int:
-    return struct.unpack_from("<I", data, 2)[0] or len(data)
-
-
-ENDS = {b"\x89PNG": png_end, b"\xff\xd8\xff": jpeg_end, b"GIF8": gif_end, b"RIFF": riff_end, b"BM": bmp_end}
+ENDS = {
+    b"\x89PNG": lambda data: data.rfind(b"IEND") + 8,
+    b"\xff\xd8\xff": lambda data: data.rfind(b"\xff\xd9") + 2,
+    b"GIF8": gif_end,
+    b"RIFF": lambda data: 8 + (struct.unpack_from("<I", data, 4)[0] + 1) // 2 * 2,
+    b"BM": lambda data: struct.unpack_from("<I", data, 2)[0] or len(data),
+}

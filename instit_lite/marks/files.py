@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,17 @@ from ..errors import UnreadableInput
 HEAD = 512  # bytes that are enough to tell text from pictures and video
 URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+:/{1,2}[^/\\]")
 BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # control characters, which text has not
+TEXT = rb"[^\x00-\x08\x0e-\x1f]*"
 KINDS = {  # how a file of another kind begins: what it is, what to do with it
     rb"version https://git-lfs": ("a git-LFS pointer", "run `git lfs pull` where it comes from"),
-    rb"[^\x00-\x08\x0e-\x1f]*<(!doctype html|html|head|body)\b": ("an HTML page (often a failed download)", "get the real file"),
-    rb"[^\x00-\x08\x0e-\x1f]*<svg\b": ("an SVG drawing", "export it as PNG"),
-    rb"8BPS": ("a Photoshop file", "export it as PNG"),
+    TEXT + rb"<(!doctype html|html|head|body)\b": ("an HTML page (often a failed download)", "get the real file"),
+    TEXT + rb"<svg\b": ("an SVG drawing", "export it as PNG"),
+    rb"(?s)....ftyp(hei|hev|m[is]f1.{4}((?!avif).)*hei)":
+        ("a HEIC picture, which Pillow reads only with the plug-in pillow-heif", "convert it to JPEG or PNG"),
     rb"(?s)II\*\x00....CR": ("a camera RAW file", "develop it to JPEG or PNG"),
-    rb"(?s)....ftyp(hei|hev|m[is]f1.{4}((?!avif).)*hei)": ("a HEIC picture, which Pillow reads only with the plug-in pillow-heif",
-                            "convert it to JPEG or PNG"),
-    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": ("an archive", "unpack it"),
+    rb"8BPS": ("a Photoshop file", "export it as PNG"),
     rb"%PDF": ("a PDF", "export its pictures"),
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b": ("an archive", "unpack it"),
 }  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def load_json(path: str | Path) -> dict[str, Any]:
     path, _ = check_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        loaded = json.loads(text, object_pairs_hook=single_keys, parse_constant=no_number)
+        loaded = json.loads(text, object_pairs_hook=single_keys, parse_constant=int)  # which takes no NaN
     except (OSError, ValueError, RecursionError) as problem:
         raise UnreadableInput(f"is not usable JSON: {problem}", path=path, cure="write it again") from problem
     if not isinstance(loaded, dict):
@@ -102,12 +104,8 @@ def load_json(path: str | Path) -> dict[str, Any]:
 
 
 def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return built
+    keys = Counter(key for key, _ in pairs)
+    if len(keys) < len(pairs):
+        raise ValueError(f"the key {keys.most_common(1)[0][0]!r} occurs twice")
+    return dict(pairs)
 
-
-def no_number(name: str) -> None:
-    raise ValueError(f"{name} is not a number")

@@ -60,7 +60,9 @@ def load_picture(path: str | Path) -> Image.Image:
     try:
         with Image.open(path, formats=FORMATS) as picture:
             check_size(*picture.size, path)
-            refuse_preview(picture, path)
+            tags = getattr(picture, "tag_v2", {})
+            if RAW_TAG in tags or tags.get(KIND_TAG) == 1:
+                raise UnreadableInput("is a camera RAW file, or begins with a preview", path=path, cure="develop it first")
             if picture.format == "PNG":
                 picture.verify()  # every checksum; the picture must then be opened anew
         with Image.open(path, formats=FORMATS) as picture:
@@ -75,18 +77,10 @@ def load_picture(path: str | Path) -> Image.Image:
         reason = "is not a picture that Pillow reads, or its beginning is damaged"
         raise UnreadableInput(reason, path=path, cure=AGAIN) from problem
     except Image.DecompressionBombError as problem:  # Pillow's limit
-        reason = "has more than 179 megapixels"
-        raise UnreadableInput(reason, path=path, cure="save a smaller copy") from problem
+        raise UnreadableInput("has more than 179 megapixels", path=path, cure="save a smaller copy") from problem
     except Exception as problem:  # each of Pillow's formats raises errors of its own
         raise UnreadableInput(f"is damaged ({problem})", path=path, cure=AGAIN) from problem
     return upright
-
-
-def refuse_preview(picture: Image.Image, path: str | Path) -> None:
-    """Refuse a camera RAW file in TIFF's clothes: its first picture is a small preview."""
-    tags = getattr(picture, "tag_v2", {})
-    if RAW_TAG in tags or tags.get(KIND_TAG) == 1:
-        raise UnreadableInput("is a camera RAW file, or begins with a preview", path=path, cure="develop it to JPEG or PNG")
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
@@ -106,16 +100,16 @@ def check_size(width: int, height: int, path: str | Path) -> None:
 
     The largest has 89 megapixels; `$INSTIT_MAX_MEGAPIXELS` raises that, to 178 at most.
     """
-    size, cure = f"is {width}x{height} pixels", "save a smaller copy"
-    told = os.environ.get(LIMIT_NAME, "")
+    told, reason, cure = os.environ.get(LIMIT_NAME, ""), "", "give another copy"
     limit = min(int(told), MOST) if told.isdecimal() else USUAL
     if min(width, height) < MIN_SIDE:
-        raise UnreadableInput(f"{size}, and marks need {MIN_SIDE} a side", path=path, cure="give a larger one")
-    if max(width, height) > MOST_TIMES * min(width, height):
-        raise UnreadableInput(f"{size}, more than {MOST_TIMES} times as long as wide", path=path, cure="cut it")
-    if width * height > limit * 1e6:
-        cure += f", or raise the limit: {LIMIT_NAME}={MOST} at most" * (width * height <= MOST * 1e6)
-        raise UnreadableInput(f"{size}, more than {limit} megapixels", path=path, cure=cure)
+        reason = f"and marks need {MIN_SIDE} a side"
+    elif max(width, height) > MOST_TIMES * min(width, height):
+        reason = f"more than {MOST_TIMES} times as long as wide"
+    elif width * height > limit * 1e6:
+        reason, cure = f"more than {limit} megapixels", f"save a smaller copy, or set {LIMIT_NAME}, to {MOST} at most"
+    if reason:
+        raise UnreadableInput(f"is {width}x{height} pixels, {reason}", path=path, cure=cure)
 
 
 def on_white(picture: Image.Image) -> Image.Image:

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UnreadableInput
-from .clip import Clip, bin_centres, room_for, say_few
+from .clip import Clip, bin_centres, room_for
 from .endings import check_end
 from .files import check_media, check_path
 from .images import is_image, list_pictures, read_image
-from .salvage import read_rest
-from .video import read_video
+from .video import read_rest, read_video
 
 __all__ = ["Clip", "read_clip", "read_image"]
 
@@ -34,18 +33,22 @@ def read_clip(path: str | Path, max_frames: int = 32, salvage: bool = False) -> 
     if max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, not {max_frames}")
     if stat.S_ISDIR(check_path(path).st_mode):
-        return read_folder(Path(path), max_frames)
-    path, head = check_media(path)
-    if is_image(head) and not head.startswith(b"GIF8"):
-        return Clip(read_image(path)[None], np.zeros(1), np.zeros(1, int), 1, 0.0, str(path), 1)
-    try:
-        if head.startswith(b"GIF8"):  # a decoder would play what is there and say nothing
-            check_end(path, whole=True)
-        return read_video(path, max_frames)
-    except UnreadableInput as refusal:
-        if not salvage:
-            raise
-        return read_rest(path, max_frames, refusal)
+        clip = read_folder(Path(path), max_frames)
+    else:
+        path, head = check_media(path)
+        if is_image(head) and not head.startswith(b"GIF8"):
+            return Clip(read_image(path)[None], np.zeros(1), np.zeros(1, int), 1, 0.0, str(path), 1)
+        try:
+            if head.startswith(b"GIF8"):  # a decoder would play what is there and say nothing
+                check_end(path, whole=True)
+            clip = read_video(path, max_frames)
+        except UnreadableInput as refusal:
+            if not salvage:
+                raise
+            clip = read_rest(path, max_frames, refusal)
+    if 1 < (count := len(clip.frames)) < max_frames:
+        warnings.warn(f"{path}: holds {count} frames, fewer than the {max_frames} asked for", stacklevel=2)
+    return clip
 
 
 def read_folder(folder: Path, max_frames: int) -> Clip:
@@ -65,5 +68,4 @@ def read_folder(folder: Path, max_frames: int) -> Clip:
             reason = f"is {w}x{h} pixels, and the frames before it are {w0}x{h0}"
             raise UnreadableInput(reason, path=files[i], cure="bring all frames of a clip to one size")
         frames[k] = frame
-    say_few(folder, n, max_frames)
     return Clip(frames, starts[indices], indices, n, float(n), str(folder), n)

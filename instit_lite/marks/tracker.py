@@ -18,12 +18,11 @@ from .clip import Clip
 from .detections import from_masks
 from .images import list_pictures, read_image
 from .reader import read_clip
-from .salvage import left_of
 from .tracking.blobs import WORTH, find_pieces, gather_things, link
 from .tracking.camera import Canvas, lay_out
 from .tracking.ground import cut_frame, learn_ground
 from .tracking.layers import follow, learn_thing, share_out
-from .video import frames_of, upright_rgb
+from .video import numbered, upright_rgb
 
 SIDE = 320  # pixels of the longest side while tracking
 FEWEST, MOST_FRAMES = 5, 400  # frames looked at
@@ -78,8 +77,7 @@ def read_small(path: str | Path, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
     if Path(path).is_dir():
         shots = ((i, read_image(file)) for i, file in enumerate(list_pictures(path)) if i in wanted)
     else:
-        numbered = left_of(Path(path)) if clip.damage else enumerate(frames_of(Path(path)))
-        shots = ((i, upright_rgb(frame)) for i, frame in numbered if i in wanted)
+        shots = ((i, upright_rgb(f)) for i, f in numbered(Path(path), bool(clip.damage)) if i in wanted)
     small = {i: np.asarray(Image.fromarray(shot).resize(size, Image.Resampling.BOX)) for i, shot in shots}
     return np.array(list(small)), np.stack(list(small.values()))
 

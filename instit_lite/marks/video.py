@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import UnreadableInput
-from .clip import Clip, bin_centres, room_for, say_few
+from .clip import Clip, bin_centres, room_for
 from .files import check_media
 from .images import check_size, on_white
 
@@ -33,27 +33,46 @@ def read_video(path: str | Path, max_frames: int = 32, exact: bool = False) -> C
 
     `exact` takes the times from decoded frames, which is done anyway where the packets do not tell them.
     Raises `UnreadableInput` where there is no picture stream, the file is cut short, a frame is damaged, or
-    the frame size changes on the way; `salvage.read_rest` reads what is left of such a file.
+    the frame size changes on the way; `read_rest` reads what is left of such a file.
     """
     path, _ = check_media(path)
     starts, duration, declared = scan(path, exact)
     indices = bin_centres(starts, duration, max_frames)
-    frames, decoded, ascend = convert(path, indices, enumerate(frames_of(path)))
+    frames, decoded, ascend = convert(path, indices)
     if not exact and not (decoded == len(starts) and ascend):  # packets that show nothing, several frames, or others
         return read_video(path, max_frames, exact=True)
     if decoded != len(starts):
         raise UnreadableInput("decodes to other frames each time", path=path, cure=AGAIN)
-    say_few(path, decoded, max_frames)
     return Clip(frames, starts[indices], indices, decoded, duration, str(path), declared)
 
 
-def convert(
-    path: Path, indices: np.ndarray, numbered: Iterable[tuple[int, av.VideoFrame]]
-) -> tuple[np.ndarray, int, bool]:
-    """Keep those at `indices`, uint8 [n, H, W, 3], of frames with their places; count all; say if their times ascend."""
+def read_rest(path: Path, max_frames: int, refusal: UnreadableInput) -> Clip:
+    """Read at most `max_frames` of the whole frames of a damaged video; the clip's `damage` says what is missing.
+
+    Its `indices` count the lost frames too. Raises `refusal`, which `read_video` gave, where nothing is left, or where
+    the packets have no times to tell which frames are missing.
+    """
+    with open_video(path) as (container, stream):
+        times, tick, declared = packet_times(container, stream), float(stream.time_base), stream.frames
+    left = np.unique([place for place, _ in numbered(path, damaged=True)]).astype(int)
+    if not len(left):
+        raise refusal
+    starts = (np.array(times) - times[0]) * tick
+    first, duration = starts[left[0]], float(starts[left[-1]] + np.diff(starts).mean() if len(starts) > 1 else tick)
+    indices = left[bin_centres(starts[left] - first, duration - first, max_frames)]
+    frames, _, _ = convert(path, indices, damaged=True)
+    total = max(declared, len(times))
+    lost = f"{len(left)} of {total} frames could be read, {1 - len(left) / total:.0%} missing"
+    lost = lost if len(left) < total else refusal.reason
+    warnings.warn(f"{path}: salvaged: {lost}", stacklevel=3)
+    return Clip(frames, starts[indices], indices, len(times), duration, str(path), declared, lost)
+
+
+def convert(path: Path, indices: np.ndarray, damaged: bool = False) -> tuple[np.ndarray, int, bool]:
+    """Return the frames at `indices`, uint8 [n, H, W, 3], how many there are in all, and whether their times ascend."""
     frames, decoded, ascend, last = np.empty(0), 0, True, None
     where = {int(i): k for k, i in enumerate(indices)}
-    for i, frame in numbered:
+    for i, frame in numbered(path, damaged):
         decoded += 1
         ascend = ascend and not (None not in (last, frame.pts) and frame.pts <= last)
         last = frame.pts
@@ -61,7 +80,9 @@ def convert(
             rgb = upright_rgb(frame)
             if not frames.size:
                 frames = room_for(len(where), rgb.shape, path)
-                say_deep(path, frame)
+                if (bits := max(component.bits for component in frame.format.components)) > 8:
+                    hdr = "; HDR is not tone-mapped, so that colours look flat" * (frame.color_trc in HDR)
+                    warnings.warn(f"{path}: {bits} bits a colour were reduced to 8 bits{hdr}", stacklevel=4)
             frames[where[i]] = rgb
     return frames, decoded, ascend
 
@@ -87,7 +108,6 @@ def moving_pictures(path: Path, container: av.container.InputContainer) -> av.Vi
         raise UnreadableInput(reason, path=path, cure="give a video that plays")
     if stream.codec_context is None:
         raise UnreadableInput(f"uses an unknown codec{codec_of(container)}", path=path, cure="re-encode it as H.264")
-    stream.thread_type = "AUTO"
     return stream
 
 
@@ -95,11 +115,9 @@ def codec_of(container: av.container.InputContainer) -> str:
     """Name the video codec as FFmpeg's own description of the file does; only its log tells it."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
-    try:
-        found = re.search(r"Video: \w+ (\([^)]*\))", container.dumps_format())
-    finally:
-        av.logging.set_level(level)
-    return f" {found[1]}" if found else ""
+    found = re.search(r"Video: \w+( \([^)]*\))", container.dumps_format())
+    av.logging.set_level(level)
+    return found[1] if found else ""
 
 
 def scan(path: Path, decode: bool = False) -> tuple[np.ndarray, float, int]:
@@ -113,8 +131,8 @@ def scan(path: Path, decode: bool = False) -> tuple[np.ndarray, float, int]:
         for packet in container.demux(stream):
             if packet.is_corrupt:
                 raise UnreadableInput(damage(n_packets, stream.frames), path=path, cure=REST)
-            if not n_packets:
-                refuse_locked(path, packet)
+            if not n_packets and any(data.data_type.startswith("encryption") for data in packet.iter_sidedata()):
+                raise UnreadableInput("is encrypted (DRM)", path=path, cure="give a copy without copy protection")
             n_packets += packet.size > 0
             for item in packet.decode() if decode else [packet] * bool(packet.size and not packet.is_discard):
                 timed = timed and item.pts is not None
@@ -139,12 +157,6 @@ def scan(path: Path, decode: bool = False) -> tuple[np.ndarray, float, int]:
         return starts, duration, stream.frames
 
 
-def refuse_locked(path: Path, packet: av.Packet) -> None:
-    """Refuse a video whose packets are encrypted."""
-    if any(data.data_type.startswith("encryption") for data in packet.iter_sidedata()):
-        raise UnreadableInput("is encrypted (DRM)", path=path, cure="give a copy without copy protection")
-
-
 def refuse_short(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, starts: np.ndarray,
     duration: float, n_packets: int,
@@ -163,7 +175,7 @@ def refuse_short(
     if n_packets < (stream.frames or np.inf) and missing > max(1.5 * longest, 0.01 * promised):
         reason = f"is cut short: {duration:.2f} of {promised:.2f} seconds"
         reason = damage(n_packets, stream.frames) if stream.frames else reason
-        raise UnreadableInput(reason, path=path, cure=AGAIN)
+        raise UnreadableInput(reason, path=path, cure=REST)
 
 
 def damage(found: int, declared: int) -> str:
@@ -173,27 +185,48 @@ def damage(found: int, declared: int) -> str:
     return f"is cut short: {found} of {declared} frames, {1 - found / declared:.0%} missing"
 
 
-def frames_of(path: Path) -> Iterator[av.VideoFrame]:
-    """Decode a video from start to end; refuse damaged and tiny frames, and a size that changes."""
+def numbered(path: Path, damaged: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode all frames, each with its place in the source: by its time where some of a `damaged` one are missing."""
+    if not damaged:
+        yield from enumerate(frames_of(path))
+        return
+    with open_video(path) as (container, stream):
+        places = {pts: place for place, pts in enumerate(packet_times(container, stream))}
+    yield from ((places[frame.pts], frame) for frame in frames_of(path, damaged=True) if frame.pts in places)
+
+
+def packet_times(container: av.container.InputContainer, stream: av.VideoStream) -> list[int]:
+    """Return the packets' times in ascending order; none where they do not tell frames apart."""
+    times = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+    return [] if None in times or len(set(times)) < len(times) else sorted(times)
+
+
+def frames_of(path: Path, damaged: bool = False) -> Iterator[av.VideoFrame]:
+    """Decode a video from start to end; refuse sizes that cannot be marked, a size that changes, and damaged frames,
+    which are passed over where the video is known to be `damaged`.
+    """
+    size, count = None, 0
     with open_video(path) as (container, stream):
         decode = decoder_of(stream)
-        decoded = (frame for packet in container.demux(stream) for frame in decode(packet))
-        for count, frame in enumerate(one_size(path, decoded), start=1):
-            if frame.is_corrupt:
-                raise UnreadableInput(f"is damaged at frame {count}", path=path, cure=REST)
-            yield frame
-
-
-def one_size(path: Path, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Pass frames on; refuse sizes that cannot be marked, and a size that changes."""
-    size = None
-    for count, frame in enumerate(frames, start=1):
-        size = size or (frame.width, frame.height)
-        if (frame.width, frame.height) != size:
-            sizes = f"from {size[0]}x{size[1]} to {frame.width}x{frame.height} pixels"
-            raise UnreadableInput(f"changes {sizes} at frame {count}", path=path, cure="re-encode it at one size")
-        check_size(*size, path)
-        yield frame
+        stream.thread_type = "NONE" if damaged else "AUTO"  # so that damage has the same effect every time
+        for packet in container.demux(stream):
+            try:
+                frames = decode(packet)
+            except av.FFmpegError:
+                if not damaged:
+                    raise
+                continue
+            for frame in frames:
+                count, size = count + 1, size or (frame.width, frame.height)
+                if frame.is_corrupt and not damaged:
+                    raise UnreadableInput(f"is damaged at frame {count}", path=path, cure=REST)
+                if (frame.width, frame.height) != size:
+                    sizes = f"from {size[0]}x{size[1]} to {frame.width}x{frame.height} pixels"
+                    reason = f"changes {sizes} at frame {count}"
+                    raise UnreadableInput(reason, path=path, cure="re-encode it at one size")
+                check_size(*size, path)
+                if not frame.is_corrupt:
+                    yield frame
 
 
 def decoder_of(stream: av.VideoStream) -> Callable[[av.Packet], list[av.VideoFrame]]:
@@ -204,13 +237,6 @@ def decoder_of(stream: av.VideoStream) -> Callable[[av.Packet], list[av.VideoFra
     decoder = av.CodecContext.create(name, "r")
     decoder.extradata = stream.codec_context.extradata
     return lambda packet: decoder.decode(packet if packet.size else None)
-
-
-def say_deep(path: Path, frame: av.VideoFrame) -> None:
-    """Warn where frames have more than 8 bits a colour."""
-    if (bits := max(component.bits for component in frame.format.components)) > 8:
-        hdr = "; HDR is not tone-mapped, so that colours look flat" if frame.color_trc in HDR else ""
-        warnings.warn(f"{path}: {bits} bits a colour were reduced to 8 bits{hdr}", stacklevel=4)
 
 
 def upright_rgb(frame: av.VideoFrame) -> np.ndarray:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .facts import FrameFacts, InstanceFacts
 from .language import phrase
-from .questions import Question, make
+from .questions import Question, make, near_phrases
 from .world import COLOURS, PLACES, SHAPES, place_of
 
 ON_THING_SHARE = 0.5  # printed numbers that are on a thing
@@ -50,10 +50,6 @@ def place_questions(f: InstanceFacts, others: list[InstanceFacts]) -> list[Quest
         make("colour", f"what colour is the thing at the {f.place}?", f.colour, [g.colour for g in others], list(COLOURS)),
         make("shape", f"what shape is the thing at the {f.place}?", f.shape, [g.shape for g in others], list(SHAPES)),
     ]
-
-
-def near_phrases(f: InstanceFacts) -> list[str]:
-    return [f"{f.size} {c} {f.shape}" for c in COLOURS] + [f"{f.size} {f.colour} {s}" for s in SHAPES]
 
 
 def count_question(frame: FrameFacts) -> Question:

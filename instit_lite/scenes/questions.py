@@ -48,14 +48,17 @@ def image_questions(frame: FrameFacts, rng: np.random.Generator) -> list[Questio
 def attribute_questions(f: InstanceFacts, others: list[InstanceFacts], name: str) -> list[Question]:
     """The five attributes of one instance; wrong answers come from the other instances first."""
     phrases = [phrase(g) for g in others]
-    near_misses = [f"{f.size} {c} {f.shape}" for c in COLOURS] + [f"{f.size} {f.colour} {s}" for s in SHAPES]
     return [
         make("colour", f"what colour is {name}?", f.colour, [g.colour for g in others], list(COLOURS)),
         make("shape", f"what shape is {name}?", f.shape, [g.shape for g in others], list(SHAPES)),
         make("size", f"what size is {name}?", f.size, [g.size for g in others], list(SIZES)),
         make("place", f"where is {name}?", f.place, [g.place for g in others], list(PLACES)),
-        make("phrase", f"what is {name}?", phrase(f), phrases, near_misses),
+        make("phrase", f"what is {name}?", phrase(f), phrases, near_phrases(f)),
     ]
+
+
+def near_phrases(f: InstanceFacts) -> list[str]:
+    return [f"{f.size} {c} {f.shape}" for c in COLOURS] + [f"{f.size} {f.colour} {s}" for s in SHAPES]
 
 
 def which_question(f: InstanceFacts, frame: FrameFacts, rng: np.random.Generator) -> Question | None:

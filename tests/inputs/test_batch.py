@@ -73,15 +73,15 @@ def test_a_batch_over_all_bad_inputs_goes_on(tmp_path):
         requests.append(replace(made, out=out / "items" / made.source.name))
         refused |= {made.source.name} if case.refused else set()
     requests.append(Request(folder / "archive.zip", out / "items" / "archive.zip"))
-    tally = annotate_all(requests, out, say=lambda text: None)
+    done, kept, quarantined = annotate_all(requests, out, say=lambda text: None)
     names = {request.source.name for request in requests}
     assert len(names) == len(requests) and outputs(out) == names - refused
     assert sorted(line["item"] for line in lines_of(out)) == sorted(refused)
     for line in lines_of(out):
         assert line["path"] and line["reason"] and line["cure"] and "report this" not in line["cure"], line
-    assert (tally.done, tally.kept, tally.quarantined) == (len(names - refused), 0, len(refused))
+    assert (done, kept, quarantined) == (len(names - refused), 0, len(refused))
     records, bad = load_records(out / "records.json")
-    assert len(records) == tally.done and not bad
+    assert len(records) == done and not bad
     for record in records:
         frames = out / (record.get("image_path") or record["video_path"])
         assert frames.exists()
