@@ -26,10 +26,11 @@ from ..annotation.measured import measure_clip, measure_image
 from ..annotation.schema import MEASURED, ClipAnnotation
 from ..errors import InstitError, NoInstances, OutputError
 from ..marks.clip import Clip
+from ..marks.coco import from_coco, from_youtube_vis
 from ..marks.detections import check_instances
 from ..marks.draw import mark_clip
 from ..marks.images import write_jpeg
-from ..marks.instances import from_boxes, from_coco, from_palette_png, from_youtube_vis
+from ..marks.instances import from_boxes, from_palette_png
 from ..marks.reader import read_clip
 from ..marks.style import get_style
 from ..marks.tracker import find_moving

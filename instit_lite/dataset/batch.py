@@ -26,25 +26,19 @@ from .records import is_video, read_list
 from .worker import annotate_apart, end_all
 
 ITEMS, QUARANTINE, RECORDS = "items", "quarantine.jsonl", "records.json"
-VIDEOS = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .wmv .flv .ogv .3gp".split())
 BESIDE = {"boxes": ".json", "masks": ".png", "coco": ".json", "youtube_vis": ".json"}
 PATIENCE = 3  # failures of the endpoint in a row that stop the batch
 
 
 def is_batch(source: Path) -> bool:
     """Tell a folder of clips from a folder of frames: the frames are pictures that lie in it."""
-    suffixes = {file.suffix.lower() for file in entries(source)} if source.is_dir() else SUFFIXES
-    if source.is_dir() and suffixes & SUFFIXES and suffixes & VIDEOS:
-        cure = "say --batch to annotate each of them, or move the frames to a folder of their own"
-        raise InstitError("holds pictures and videos", path=source, cure=cure)
-    return not suffixes & SUFFIXES
+    return source.is_dir() and not any(file.suffix.lower() in SUFFIXES for file in entries(source))
 
 
 def requests_of(request: Request) -> list[Request]:
     """Return a request for everything in the folder `request.source` but hidden files, in natural order.
 
-    Boxes, masks and COCO or YouTube-VIS files come from the folder that the request names, by the item's name with or
-    without its suffix; one COCO or YouTube-VIS file may serve all.
+    What the request names may be a folder with an entry for each item, or a COCO or YouTube-VIS file for all.
     """
     out, found = Path(request.out), entries(request.source)
     if not found:
@@ -115,8 +109,8 @@ def run(todo: Sequence[Request], quarantine: Quarantine, workers: int, limit: fl
                 told = f"QUARANTINED: {told.reason}"
             began = began or time.monotonic()  # the first item waits for the libraries to be loaded
             left = (time.monotonic() - began) / max(n - 1, 1) * (len(todo) - n)
-            line = plain(f"[{n}/{len(todo)}] {request.source.name}: {told}")
-            say(line + f" (about {left / 60:.0f} min left)" * (left > 60))
+            more = f" (about {left / 60:.0f} min left)" * (left > 60)
+            say(plain(f"[{n}/{len(todo)}] {request.source.name}: {told}{more}"))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         end_all()

@@ -14,8 +14,7 @@ from ..errors import InstitError, UnreadableInput
 from .annotate import Request, annotate_file
 
 # Where there is a fork server, the libraries are loaded once, and each process begins as a copy of it.
-WAY = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-CONTEXT = multiprocessing.get_context(WAY)
+CONTEXT = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
 CONTEXT.set_forkserver_preload([__name__])
 NAME = "annotate one item"
 

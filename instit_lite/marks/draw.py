@@ -15,9 +15,7 @@ from ..errors import MaskMismatch
 from .detections import check_count, check_frame
 from .field import Field
 from .placement import Anchor, leader_pixels, place_marks
-from .style import STYLES, Style, box_size, cap_height, get_style, id_colour, patch
-
-__all__ = ["STYLES", "Style", "draw_marks", "get_style", "mark_clip"]
+from .style import Style, box_size, cap_height, get_style, id_colour, patch
 
 WIDE_CONTOUR = 480  # short side from which an opaque contour is two pixels wide
 

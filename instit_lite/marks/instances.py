@@ -1,4 +1,4 @@
-"""Instances in. In: scene truth, palette PNGs, COCO or YouTube-VIS json, boxes. Out: detections.
+"""Instances in. In: scene truth, palette PNGs, boxes. Out: detections; `coco` reads COCO and YouTube-VIS.
 
 Every source gives `list[supervision.Detections]`, one per frame, whose `tracker_id` is the mark id and whose
 `mask` is bool [n, H, W]. Sources that cover a whole video take the clip's `indices`, so that masks meet
@@ -20,15 +20,10 @@ from ..scenes.facts import VISIBLE_MIN, visible_shares
 from ..scenes.render import render
 from ..scenes.world import Scene
 from .clip import Clip
-from .coco import from_coco, from_youtube_vis, pick
-from .detections import MAX_MARK_ID, check_instances, from_masks, mark_ids, refuse_size
+from .coco import pick
+from .detections import from_masks, mark_ids, refuse_size
 from .files import check_file, load_json
 from .images import JPEG, list_pictures, load_picture
-
-__all__ = [
-    "MAX_MARK_ID", "check_instances", "from_boxes", "from_coco", "from_masks", "from_palette_png",
-    "from_scene", "from_youtube_vis",
-]  # fmt: skip
 
 VOID = 255  # DAVIS, 8 bits: belongs to no instance and not to the background
 

@@ -14,12 +14,9 @@ import numpy as np
 
 from ..errors import UnreadableInput
 from .clip import Clip, bin_centres, room_for
-from .endings import check_end
 from .files import check_media, check_path
 from .images import is_image, list_pictures, read_image
 from .video import read_rest, read_video
-
-__all__ = ["Clip", "read_clip", "read_image"]
 
 
 def read_clip(path: str | Path, max_frames: int = 32, salvage: bool = False) -> Clip:
@@ -39,8 +36,6 @@ def read_clip(path: str | Path, max_frames: int = 32, salvage: bool = False) -> 
         if is_image(head) and not head.startswith(b"GIF8"):
             return Clip(read_image(path)[None], np.zeros(1), np.zeros(1, int), 1, 0.0, str(path), 1)
         try:
-            if head.startswith(b"GIF8"):  # a decoder would play what is there and say nothing
-                check_end(path, whole=True)
             clip = read_video(path, max_frames)
         except UnreadableInput as refusal:
             if not salvage:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ..errors import UnreadableInput
 from .clip import Clip, bin_centres, room_for
+from .endings import check_end
 from .files import check_media
 from .images import check_size, on_white
 
@@ -35,7 +36,9 @@ def read_video(path: str | Path, max_frames: int = 32, exact: bool = False) -> C
     Raises `UnreadableInput` where there is no picture stream, the file is cut short, a frame is damaged, or
     the frame size changes on the way; `read_rest` reads what is left of such a file.
     """
-    path, _ = check_media(path)
+    path, head = check_media(path)
+    if head.startswith(b"GIF8"):  # a decoder would play what is there and say nothing
+        check_end(path, whole=True)
     starts, duration, declared = scan(path, exact)
     indices = bin_centres(starts, duration, max_frames)
     frames, decoded, ascend = convert(path, indices)
@@ -62,8 +65,8 @@ def read_rest(path: Path, max_frames: int, refusal: UnreadableInput) -> Clip:
     indices = left[bin_centres(starts[left] - first, duration - first, max_frames)]
     frames, _, _ = convert(path, indices, damaged=True)
     total = max(declared, len(times))
-    lost = f"{len(left)} of {total} frames could be read, {1 - len(left) / total:.0%} missing"
-    lost = lost if len(left) < total else refusal.reason
+    share = f"{len(left)} of {total} frames could be read, {1 - len(left) / total:.0%} missing"
+    lost = share if len(left) < total else refusal.reason
     warnings.warn(f"{path}: salvaged: {lost}", stacklevel=3)
     return Clip(frames, starts[indices], indices, len(times), duration, str(path), declared, lost)
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from instit_lite.errors import InstitError, MaskMismatch
 from instit_lite.marks.detections import from_masks
-from instit_lite.marks.draw import STYLES, draw_marks, get_style, mark_clip
-from instit_lite.marks.style import box_size, cap_height, glyphs, id_colour
+from instit_lite.marks.draw import draw_marks, mark_clip
+from instit_lite.marks.style import STYLES, box_size, cap_height, get_style, glyphs, id_colour
 from instit_lite.scenes.general import stamp
 
 HD = (720, 1280)

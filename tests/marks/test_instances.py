@@ -11,16 +11,9 @@ from PIL import Image
 
 from instit_lite.errors import InstitError, MaskMismatch, NoInstances, UnreadableInput
 from instit_lite.marks.clip import Clip
-from instit_lite.marks.coco import fill_polygon
-from instit_lite.marks.instances import (
-    check_instances,
-    from_boxes,
-    from_coco,
-    from_masks,
-    from_palette_png,
-    from_scene,
-    from_youtube_vis,
-)
+from instit_lite.marks.coco import fill_polygon, from_coco, from_youtube_vis
+from instit_lite.marks.detections import check_instances, from_masks
+from instit_lite.marks.instances import from_boxes, from_palette_png, from_scene
 from instit_lite.marks.reader import read_clip
 from instit_lite.scenes.facts import scene_facts
 from instit_lite.scenes.render import render
