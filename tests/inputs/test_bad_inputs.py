@@ -154,3 +154,12 @@ def test_47_a_clip_beyond_all_memory_is_refused(tmp_path, monkeypatch):
     assert len(read_clip(path, 5).frames) == 5
     with pytest.raises(UnreadableInput, match="GB of memory for 6 frames of 64x48"):
         read_clip(path, 6)
+
+
+def test_the_page_on_inputs_says_what_happens():
+    page = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+    rows = {int(n): text for ns, text in re.findall(r"^\| ([\d, ]+) \|(.*)\|$", page, re.MULTILINE) for n in ns.split(",")}
+    assert sorted(rows) == list(range(1, 73))
+    for case in CASES:
+        word = "refused" if case.refused else "warning" if case.warns else "read"
+        assert word in rows[case.number], f"{case}: {word}"
