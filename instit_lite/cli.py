@@ -33,7 +33,7 @@ def annotate(args: argparse.Namespace) -> int:
     from .dataset.annotate import Request, annotate_file
 
     given = {"batch": args.batch_out, "budget": args.budget, "concurrency": args.concurrency,
-             "max_tokens": args.max_tokens, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
+             "max_tokens": args.max_tokens, "jpeg": args.jpeg, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
     request = Request(
         source=args.source, out=args.out, frames=args.frames, style=args.style, boxes=args.boxes,
         masks=args.masks, coco=args.coco, youtube_vis=args.youtube_vis, max_instances=args.max_instances,
@@ -242,6 +242,7 @@ def add_annotate(command: argparse.ArgumentParser) -> None:
                         help="dollars for a million tokens in and out, tokens of a picture (known for gpt-4o)")  # fmt: skip
     asking.add_argument("--max-tokens", type=int, help="of a reply (default: the endpoint's; 4096 with --budget)")
     asking.add_argument("--concurrency", type=int, help="calls under way (default 4)")
+    asking.add_argument("--jpeg", type=int, metavar="QUALITY", help="send JPEG, such as 90, and not lossless PNG")
     asking.add_argument("--batch-out", type=Path, help="write the calls as OpenAI Batch files there; send nothing")
 
 
