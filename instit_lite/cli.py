@@ -39,7 +39,7 @@ def request_of(args: argparse.Namespace) -> Request:
     from .dataset.annotate import Request
 
     asking = {"batch": args.batch_out, "budget": args.budget, "concurrency": args.concurrency,
-              "max_tokens": args.max_tokens, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
+              "max_tokens": args.max_tokens, "jpeg": args.jpeg, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
     given = {name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__}
     if args.online or args.base_url or args.batch_out:
         given["ledger"] = args.ledger or args.out.with_name(f"{args.out.name}.ledger")
@@ -338,6 +338,7 @@ def add_annotate(command: argparse.ArgumentParser) -> None:
                         help="dollars for a million tokens in and out, tokens of a picture (known for gpt-4o)")  # fmt: skip
     asking.add_argument("--max-tokens", type=int, help="of a reply (default: the endpoint's; 4096 with --budget)")
     asking.add_argument("--concurrency", type=int, help="calls under way (default 4)")
+    asking.add_argument("--jpeg", type=int, metavar="QUALITY", help="send JPEG, such as 90, and not lossless PNG")
     asking.add_argument("--batch-out", type=Path, help="write the calls as OpenAI Batch files there; send nothing")
 
 

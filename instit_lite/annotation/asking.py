@@ -120,6 +120,8 @@ class Asking:
                 if self.question.schema is not None:
                     schema = self.question.schema.model_json_schema()
                     self.corrections = correction(verdict.content, verdict.reason, schema)
+                if verdict.content and "{" not in verdict.content:  # prose: the endpoint ignores the schema unsaid
+                    self.client.manner = replace(manner, format="text")
             case Outcome.REASK:
                 return replace(verdict, outcome=Outcome.QUARANTINED)
             case Outcome.TRUNCATED if not self.lengthened and "max_tokens" in self.request:

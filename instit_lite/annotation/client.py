@@ -54,6 +54,7 @@ class Client:
     concurrency: int = 4  # calls under way at most
     temperature: float | None = 0.0
     max_tokens: int | None = None
+    jpeg: int | None = None  # quality of pictures; by default PNG: every pixel, and more bytes
     seed: int | None = None  # of the endpoint's sampling, to ask the same question more than once
     budget: float | None = None  # dollars, all runs with this ledger together
     prices: Prices | None = None  # by default those that are known for the model

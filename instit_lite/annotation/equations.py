@@ -58,8 +58,8 @@ def annotate_frame(
 
     Raises what `Client.ask` raises.
     """
-    before = None if x_prev is None else encode_picture(x_prev)
-    return read_frame(client.ask(*frame_question(encode_picture(x_t), before)), timestamp, frame_name)
+    before = None if x_prev is None else encode_picture(x_prev, client.jpeg)
+    return read_frame(client.ask(*frame_question(encode_picture(x_t, client.jpeg), before)), timestamp, frame_name)
 
 
 def summarise_video(client: Client, frames: Sequence[FrameAnnotation]) -> str:
@@ -83,7 +83,7 @@ def annotate_clip(
     if not len(marked_frames):
         raise UnreadableInput("the clip has no frames", cure="give at least one frame")
     frames = []
-    for t, reply in enumerate(client.ask_all(frame_questions(marked_frames)), start=1):
+    for t, reply in enumerate(client.ask_all(frame_questions(marked_frames, client.jpeg)), start=1):
         frames.append(read_frame(reply, t, f"{t:05d}.jpg"))
         progress(1)
     told, asked = client.ask_all([video_question(frames), qa_question(frames)])
@@ -107,11 +107,11 @@ def estimate_cost(client: Client, marked_frames: np.ndarray) -> str:
     return f"{len(kinds)} calls to {client.model}: about ${cost / NANO:.2f}{spent}; what the ledger holds is free"
 
 
-def frame_questions(marked_frames: np.ndarray) -> Iterator[Question]:
+def frame_questions(marked_frames: np.ndarray, jpeg: int | None) -> Iterator[Question]:
     """What equation (1) asks of each frame of a clip; each is encoded once, when it is needed."""
     before = None
     for frame in marked_frames:
-        current = encode_picture(frame)
+        current = encode_picture(frame, jpeg)
         yield frame_question(current, before)
         before = current
 

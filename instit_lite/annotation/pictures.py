@@ -1,4 +1,4 @@
-"""Pictures on the wire. In: a frame. Out: a PNG data URI that keeps every pixel, and a hash to know it by."""
+"""Pictures on the wire. In: a frame. Out: a data URI, as PNG with every pixel, and a hash to know it by."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ class Picture(NamedTuple):
     uri: str
 
 
-def encode_picture(frame: np.ndarray) -> Picture:
-    """Encode a frame, uint8 [H, W, 3] RGB, without loss; raise `UnreadableInput` for any other array."""
+def encode_picture(frame: np.ndarray, quality: int | None = None) -> Picture:
+    """Encode a frame, uint8 [H, W, 3] RGB, without loss, or as JPEG of a `quality` from 1 to 95.
+
+    Raises `UnreadableInput` for any other array.
+    """
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         reason = f"a frame is {frame.dtype} {list(frame.shape)}, not uint8 [H, W, 3]"
         raise UnreadableInput(reason, cure="give RGB frames")
     buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, "PNG", compress_level=1)
-    return Picture("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
+    kind, options = ("jpeg", {"quality": quality}) if quality else ("png", {"compress_level": 1})
+    Image.fromarray(frame).save(buffer, kind, **options)
+    return Picture(f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
 
 
 def halve_picture(uri: str) -> str:

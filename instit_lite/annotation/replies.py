@@ -118,7 +118,7 @@ def judge_body(body: str, kind: str, schema: type[BaseModel] | None) -> Verdict:
     if finish == "content_filter":
         return Verdict(Outcome.FILTERED, f"the endpoint's filter stopped the reply to {kind!r}", LEAVE_OUT, **rest)
     if refusal:
-        said = str(refusal)[:200]
+        said = str(refusal)[:200].rstrip(".")
         return Verdict(Outcome.REFUSED, f"the model refused {kind!r}: {said}", LEAVE_OUT, **rest)
     if finish == "length":
         reason = f"the reply to {kind!r} was cut short at the token limit"

@@ -23,7 +23,7 @@ from ..scenes.questions import Question, attribute_questions, clip_questions, im
 from ..scenes.world import COLOURS, PLACES, SHAPES, SIZES
 from .pictures import decode_picture, pixel_hash
 from .prompts import NO_CHANGE
-from .schema import FRAME, VIDEO
+from .schema import FORMS, FRAME, VIDEO
 
 USUAL_PAIRS, MAX_PAIRS, PRESENCE_PAIRS = 12, 20, 3
 MAX_WRONG_ID = 9
@@ -64,11 +64,11 @@ class Simulator:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the content for a chat completion's request; raise `Unanswerable` where there is none."""
         try:
-            kind = request["response_format"]["json_schema"]["name"]
+            kind = kind_of(request)
             parts = request["messages"][1]["content"]  # later ones only ask for a better reply
             text = "\n".join(part["text"] for part in parts if part["type"] == "text")
             pictures = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
-        except (KeyError, TypeError, IndexError):
+        except (KeyError, TypeError, IndexError, AttributeError, StopIteration):
             raise Unanswerable("this is none of the three equations", cure="use the kit's client") from None
         if kind == FRAME:
             return self.answer_frame([self.recognise(uri) for uri in pictures])
@@ -103,6 +103,14 @@ class Simulator:
     def rng(self, about: str) -> np.random.Generator:
         """Return randomness that depends on the seed and on what is asked, not on the order of calls."""
         return np.random.default_rng([self.seed, *hashlib.sha256(about.encode()).digest()[:8]])
+
+
+def kind_of(request: dict[str, Any]) -> str:
+    """Return the kind of a question by the schema, which may stand in the text alone."""
+    form = request.get("response_format", {})
+    if "json_schema" in form:
+        return form["json_schema"]["name"]
+    return next(kind for kind, form in FORMS.items() if f'"{next(iter(form.model_fields))}"' in request["messages"][0]["content"])
 
 
 def mistake(exact: FrameFacts, errors: ErrorModel, rng: np.random.Generator) -> FrameFacts:

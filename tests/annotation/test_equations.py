@@ -10,8 +10,10 @@ from annotation_world import know, make_clip
 from instit_lite.annotation import server as server_module
 from instit_lite.annotation.client import Client
 from instit_lite.annotation.equations import annotate_clip, annotate_frame, annotate_image, ask_questions
+from instit_lite.annotation.ledger import Ledger
 from instit_lite.annotation.pictures import decode_picture, encode_picture, pixel_hash
 from instit_lite.annotation.prompts import fill, frame_notes, load_prompt
+from instit_lite.annotation.requests import Manner
 from instit_lite.annotation.schema import (
     SIMULATED_MODEL,
     ClipAnnotation,
@@ -214,3 +216,33 @@ def test_a_reply_that_is_almost_right_is_refused(change):
 def test_questions_can_be_asked_of_frames_read_from_a_record(server, world):
     frames = annotate_clip(connect(server), world[0]).frames
     assert ask_questions(connect(server), frames) == ask_questions(connect(server), list(frames))
+
+
+@pytest.mark.parametrize("wanted", ("json_object", "text"))
+def test_all_three_work_with_endpoints_that_know_no_json_schema(server, world, wanted):
+    told = annotate_clip(connect(server), world[0])
+    client = connect(server)
+    client.manner = Manner(format=wanted)
+    assert annotate_clip(client, world[0]) == told
+
+
+def test_an_endpoint_that_ignores_the_schema_unsaid_gets_it_in_the_text(server, world):
+    server.fail(["not-json"])
+    client = connect(server)
+    assert annotate_image(client, world[0][0], "a.jpg").instances
+    assert client.manner.format == "text" and client.asked == 2
+
+
+def test_jpeg_is_smaller_and_the_ledger_tells_it_apart():
+    frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    png, jpeg = encode_picture(frame), encode_picture(frame, 50)
+    assert jpeg.uri.startswith("data:image/jpeg;") and len(jpeg.uri) < len(png.uri)
+    assert decode_picture(jpeg.uri).shape == frame.shape
+    seen = []
+    server = server_module.LoopbackServer(lambda request: seen.append(request) or GOOD)
+    with server_module.running(server):
+        ledger = Ledger()
+        for quality in (None, 50, 50):
+            annotate_image(Client.connect(server.base_url, ledger=ledger, jpeg=quality), frame, "a.jpg")
+    kinds = [r["messages"][1]["content"][-1]["image_url"]["url"][:15] for r in seen]
+    assert kinds == ["data:image/png;", "data:image/jpeg"]
