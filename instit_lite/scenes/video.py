@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import RecordError
 from ..profiles import atomic_write_text
 from .render import render
-from .world import Scene
+from .world import Background, Key, Scene, Thing
 
 
 def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float = 8, crf: int = 18) -> Path:
@@ -52,6 +52,22 @@ def film(scene: Scene, path: str | Path, n_native: int = 32, side: int = 384, fp
 
 
 def save_scene_json(scene: Scene, path: str | Path) -> Path:
-    """Write the script as JSON: a clip's whole truth, without the seed's code."""
+    """Write the script as JSON, so that a clip's truth can be read back without the seed's code."""
     atomic_write_text(path, json.dumps(asdict(scene)))
     return Path(path)
+
+
+def load_scene_json(path: str | Path) -> Scene:
+    """Read a script written by `save_scene_json`; raise `RecordError` where it is not one."""
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        things = tuple(
+            Thing(**{**t, "keys": tuple(Key(**k) for k in t["keys"]),
+                     "recolour": tuple(t["recolour"]) if t["recolour"] else None})
+            for t in raw["things"]
+        )  # fmt: skip
+        ground = raw["background"]
+        background = Background(**{**ground, "first": tuple(ground["first"]), "second": tuple(ground["second"])})
+        return Scene(raw["seed"], things, background, raw["blur"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise RecordError(f"not a scene script ({problem})", path=path, cure="film the scene again") from problem

@@ -1,9 +1,7 @@
 """The mini dataset, built whole over real HTTP at the smallest size."""
 
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +16,7 @@ from instit_lite.marks.instances import from_scene
 from instit_lite.marks.reader import read_clip, read_image
 from instit_lite.profiles import get_profile
 from instit_lite.scenes.seeds import BENCH_SEED, TRAIN_SEED
-
-sys.path.append(str(Path(__file__).parents[1] / "scenes"))
-from seen import load_scene_json  # noqa: E402
+from instit_lite.scenes.video import load_scene_json
 
 SMALL = replace(get_profile("smoke"), n_clips=2, n_images=3, n_general=3)
 

@@ -1,11 +1,9 @@
 """What a careful eye reads off pixels and masks alone: an oracle that shares no code with `scenes.facts`."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from instit_lite.scenes.world import COLOURS, PLACES, Background, Key, Scene, Thing
+from instit_lite.scenes.world import COLOURS, PLACES
 
 UNIT_AREA = {"circle": 3.1416, "square": 1.74**2, "triangle": 1.65 * 0.9526, "star": 5 * 0.46 * 0.5878}
 FILLED = {"circle": 0.785, "square": 1.0, "triangle": 0.5, "star": 0.393}  # area over bounding box
@@ -38,16 +36,3 @@ def look(picture, mask):
     place = PLACES[int(y * 3) * 3 + int(x * 3)]
     return Seen(shape, colour, "large" if radius > 0.13 else "small", place, x, y,
                 lines > 0.025 and abs(radius - 0.13) > 0.01)  # fmt: skip
-
-
-def load_scene_json(path):
-    """Read a script back, to prove that `save_scene_json` writes all of it."""
-    raw = json.loads(Path(path).read_text(encoding="utf-8"))
-    things = tuple(
-        Thing(**{**t, "keys": tuple(Key(**k) for k in t["keys"]),
-                 "recolour": tuple(t["recolour"]) if t["recolour"] else None})
-        for t in raw["things"]
-    )  # fmt: skip
-    ground = raw["background"]
-    background = Background(**{**ground, "first": tuple(ground["first"]), "second": tuple(ground["second"])})
-    return Scene(raw["seed"], things, background, raw["blur"])

@@ -16,9 +16,9 @@ from instit_lite.scenes.facts import changes, frame_facts, scene_facts, unit_are
 from instit_lite.scenes.language import PLACE_CENTRE
 from instit_lite.scenes.render import render
 from instit_lite.scenes.sample import sample_scene
-from instit_lite.scenes.video import film, save_scene_json, write_mp4
+from instit_lite.scenes.video import film, load_scene_json, save_scene_json, write_mp4
 from instit_lite.scenes.world import PLACES, SHAPES, Knobs, place_of, size_of
-from seen import UNIT_AREA, load_scene_json, look
+from seen import UNIT_AREA, look
 
 SIDE = 128
 SEEDS = st.integers(0, 10_000)
@@ -170,3 +170,16 @@ def test_no_frames_make_no_file(tmp_path):
 def test_a_script_survives_its_json(tmp_path_factory, seed, knobs):
     scene = sample_scene(seed, knobs)
     assert load_scene_json(save_scene_json(scene, tmp_path_factory.mktemp("s") / "scene.json")) == scene
+
+
+THING_WITHOUT_KEYS = '{"seed": 1, "things": [{}], "background": {}, "blur": 0}'
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[1]", THING_WITHOUT_KEYS])
+def test_a_damaged_script_is_one_typed_error(tmp_path, text):
+    path = tmp_path / "scene.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RecordError) as caught:
+        load_scene_json(path)
+    assert str(path) in str(caught.value) and "Cure: " in str(caught.value)
