@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..errors import InstitError
-from ..profiles import atomic_write_text, repo_root
+from ..profiles import atomic_write_text, repo_root, with_block
 from .ledger import repository_ledger
 
 README = repo_root() / "README.md"
@@ -70,19 +69,9 @@ def block() -> str:
     return table(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else PENDING
 
 
-def with_block(text: str, new: str) -> str:
-    """The README with another block; raises `InstitError` where its comments are missing."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        reason = "the comments around the table of claims are missing"
-        raise InstitError(reason, path=README, cure=f"add {BEGIN} and {END}")
-    return f"{head}{BEGIN}\n{new}\n{END}{tail}"
-
-
 def write_table(path: Path = README) -> None:
     """Write the block of the README anew."""
-    atomic_write_text(path, with_block(path.read_text(encoding="utf-8"), block()))
+    atomic_write_text(path, with_block(path.read_text(encoding="utf-8"), BEGIN, END, block(), path))
 
 
 if __name__ == "__main__":

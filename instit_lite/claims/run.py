@@ -20,7 +20,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import InstitError
-from ..profiles import atomic_write_text
 from .arms import ARMS, Arm, arm_named
 from .declared import EVERYTHING, Claim
 from .kept import bring_back, keep, scores_file

@@ -6,7 +6,8 @@ import pytest
 
 from instit_lite.claims import readme_table
 from instit_lite.claims.ledger import repository_ledger
-from instit_lite.claims.readme_table import BEGIN, END, README, block, table, with_block, write_table
+from instit_lite.claims.readme_table import BEGIN, END, README, block, table, write_table
+from instit_lite.profiles import with_block
 from instit_lite.errors import InstitError
 
 LEDGER = {
@@ -25,7 +26,7 @@ LEDGER = {
 
 def test_the_readme_is_up_to_date():
     text = README.read_text(encoding="utf-8")
-    assert text == with_block(text, block())
+    assert text == with_block(text, BEGIN, END, block(), README)
     for path in README.parent.glob("instit_lite/claims/ledger_*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))["claims"]
 
@@ -50,7 +51,7 @@ def test_only_the_block_changes(tmp_path, monkeypatch):
 
 def test_a_readme_without_comments_is_refused():
     with pytest.raises(InstitError, match="comments"):
-        with_block("nothing", "new")
+        with_block("nothing", BEGIN, END, "new", README)
 
 
 def test_ledgers_lie_in_the_package():
