@@ -327,7 +327,9 @@ def test_frames_may_be_read_late_and_published_ids_are_kept(items, tmp_path):
                               show=lambda item: frames[item.key])  # fmt: skip
     assert answers[0].startswith(f"{items[0].split} {items[0].frames.shape}")
     kept = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()[1:]]
-    assert [(line["question_id"], line["ground_truth"]) for line in kept] == [(i.question_id, i.answer) for i in items]
+    assert [(line["question_id"], line["ground_truth"], line["format"]) for line in kept] == [
+        (i.question_id, i.answer, i.format) for i in items
+    ]  # fmt: skip
     assert answer_and_keep(Parrot(*frames), bare, tmp_path / "a.jsonl", progress=False) == answers
 
 

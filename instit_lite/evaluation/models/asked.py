@@ -94,4 +94,5 @@ def as_line(item: Asked, text: str) -> str:
     """One answer under the keys of upstream's prediction files."""
     line = {"question_id": getattr(item, "question_id", item.key), "question": item.prompt, "model_prediction": text,
             "ground_truth": str(getattr(item, "answer", "")), "split": item.split, "key": item.key}  # fmt: skip
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    form = {"format": item.format} if hasattr(item, "format") else {}  # upstream's files do not say it
+    return json.dumps(line | form, ensure_ascii=False) + "\n"
