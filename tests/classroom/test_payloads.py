@@ -13,8 +13,11 @@ import pytest
 from made_up_ledger import made_up_ledger
 from payloads import PAYLOADS, Elements, check_inert, shape
 
-from instit_lite.classroom import claim_figures, display, figures, pages, predictions, report, widgets
+from instit_lite.classroom import (
+    claim_figures, display, figures, grade, pages, predictions, report, verification, widgets,
+)  # fmt: skip
 from instit_lite.classroom.runner import Status
+from instit_lite.dataset.decisions import Decision, Item
 
 PACKAGE = Path(report.__file__).parents[1]
 PNG = b"\x89PNG"
@@ -69,7 +72,15 @@ def table_of(text):
     return {"title": text, "columns": [text, "n"], "rows": [[text, 1], [text, None]], "note": text}
 
 
+def verified(text):
+    item = Item("video 1", "question", text, question=text)
+    kept = Decision(item=text, question=text, told=text, verdict="edit", text=text, reviewer=text, time=text)
+    return verification.panel_html(item, [text, text], kept)
+
+
 SURFACES = {
+    "a text to verify": verified,
+    "a student's feedback": lambda text: grade.feedback(text, [grade.Grade(text, text, True, text)]),
     "a picture": lambda text: figures.image_html(PNG, f"a picture of {text}", width=9, caption=text),
     "a result table": lambda text: report.table_html(table_of(text)),
     "the table of claims": ledger_of,
