@@ -65,7 +65,7 @@ class Asking:
                 request = wire_request(self.request, manner, self.corrections)
                 call = client.ledger.begin(self.key, self.question.kind, request, most if prices else None)
                 cost = most
-                answer = await self.send(json.dumps(request).encode())
+                answer = await self.send(call, json.dumps(request).encode())
                 verdict = answer if isinstance(answer, Verdict) else await self.read(call, *answer)
                 verdict = self.decide(verdict, manner)
                 if not verdict.billed:
@@ -77,13 +77,13 @@ class Asking:
                 client.spending.settle(most, cost)
         return verdict
 
-    async def send(self, content: bytes) -> tuple[int, Mapping[str, str], str] | Verdict:
+    async def send(self, call: int, content: bytes) -> tuple[int, Mapping[str, str], str] | Verdict:
         """Post under one deadline for all of it; the library's own starts anew at every byte."""
         client = self.client
         options = {"headers": {"Content-Type": "application/json"}, "timeout": client.timeout}
         try:
             async with asyncio.timeout(client.timeout):
-                response = await client.api.post(
+                response = await client.apis[call % len(client.apis)].post(
                     "/chat/completions", content=content, cast_to=httpx2.Response, options=options
                 )
         except openai.APIStatusError as raised:

@@ -41,7 +41,7 @@ CLOSED = Verdict(Outcome.FATAL, "the client is closed", "connect a new one")
 class Client:
     """One endpoint, one model, one ledger; threads may share it. Make it with `Client.connect`."""
 
-    api: Any  # an openai.AsyncOpenAI
+    apis: list[Any]  # of openai.AsyncOpenAI, one for each 16 calls under way: one looks through all of its connections
     model: str
     ledger: Ledger
     secret: SecretStr
@@ -97,15 +97,15 @@ class Client:
         del api_key  # no traceback shall hold it
         address = choose_address(base_url, online or batch is not None)
         key = SecretStr("batch") if batch is not None else choose_key(key, address)
-        api = open_api(address, key)
+        apis = [open_api(address, key) for _ in range(-(-settings.get("concurrency", cls.concurrency) // 16))]
         settings.setdefault("prices", None if is_loopback(address) else PRICES.get(model))
         shared = isinstance(ledger, Ledger)
-        return cls(api, model, ledger if shared else Ledger(ledger), key, shared=shared,
+        return cls(apis, model, ledger if shared else Ledger(ledger), key, shared=shared,
                    batch=None if batch is None else BatchFolder(batch), **settings)  # fmt: skip
 
     @property
     def address(self) -> str:
-        return str(self.api.base_url).rstrip("/")
+        return str(self.apis[0].base_url).rstrip("/")
 
     def request(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> dict:
         """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
@@ -211,7 +211,8 @@ class Client:
         loop.call_soon_threadsafe(self.throttle.stop.set)
         for future in wait(left, GRACE).not_done:
             future.cancel()
-        asyncio.run_coroutine_threadsafe(self.api.close(), loop).result(GRACE)
+        for api in self.apis:
+            asyncio.run_coroutine_threadsafe(api.close(), loop).result(GRACE)
         if not self.shared:
             self.ledger.close()
 

@@ -185,7 +185,7 @@ def test_a_loopback_endpoint_needs_no_key(server, monkeypatch):
     assert connect(server).secret.get_secret_value() == server.key  # a key of the environment is for elsewhere
     monkeypatch.delenv("OPENAI_API_KEY")
     client = Client.connect("http://127.0.0.1:9/v1", api_key="none")
-    assert client.secret.get_secret_value() == client.api.api_key == LOOPBACK_KEY
+    assert client.secret.get_secret_value() == client.apis[0].api_key == LOOPBACK_KEY
 
 
 def test_the_same_question_under_way_is_asked_once(world):
