@@ -19,13 +19,12 @@ from ..marks.files import check_file, leads_out
 MOST_TIMES = 200  # unpacked by packed size: pictures hardly shrink, bombs do
 
 
-def unpack_zip(archive: str | Path, folder: str | Path) -> None:
+def unpack_zip(archive: Path, folder: Path) -> None:
     """Unpack `archive` as `folder`, which must not exist; the archive may hold that folder, or what is in it.
 
     Raises `RecordError` where the archive is damaged, encrypted or larger than the disk, or where a name in it leads
     outside, is a link, or occurs twice.
     """
-    archive, folder = Path(archive), Path(folder)
     part = folder.with_name(f".{folder.name}.part")
     cure = f"put the folder {folder.name} or a good {archive.name} in its place"
     try:

@@ -104,10 +104,9 @@ def called(record: dict[str, Any]) -> list[str]:
 
 def check_categories(categories: Any, marked: list[dict[str, Any]], path: str | Path) -> None:
     """Check that every annotation has a category of the file; where the file has none, annotations need none."""
-    rows = categories if isinstance(categories, list) else []
-    known = [row.get("id") for row in rows if isinstance(row, dict)] or [None]
+    known = [row.get("id") for row in categories if isinstance(row, dict)] if isinstance(categories, list) else []
     for a in marked:
-        if a.get("category_id") not in known:
+        if a.get("category_id") not in (known or [None]):
             reason = f"annotation {a.get('id')!r} has the category {a.get('category_id')!r}, which the file has not"
             raise UnreadableInput(reason, path=path, cure='add it to "categories", or leave all categories out')
 

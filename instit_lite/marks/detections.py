@@ -31,9 +31,7 @@ def from_masks(masks: Mapping[int, np.ndarray], shape: tuple[int, int]) -> sv.De
     return sv.Detections(xyxy=boxes, mask=stack, class_id=zeros, tracker_id=ids)
 
 
-def refuse_size(
-    got: Sequence[int], wanted: Sequence[int], what: str, path: str | Path | None = None
-) -> None:
+def refuse_size(got: Sequence[int], wanted: Sequence[int], what: str, path: str | Path | None = None) -> None:
     """Raise `MaskMismatch`, naming both (height, width), unless `got` equals `wanted`."""
     if tuple(got) != tuple(wanted):
         reason = f"{what} is {got[1]}x{got[0]} pixels, and the frame is {wanted[1]}x{wanted[0]}"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ..errors import UnreadableInput
 
+TABLE = [0] * 128 + [6 << (flags & 7) for flags in range(128)]  # bytes of colours, by the flags of a GIF
+
 def check_end(path: Path, whole: bool = False) -> None:
     """Warn of bytes behind the end mark of a picture; where it must be `whole`, refuse one without end mark."""
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
@@ -28,18 +30,13 @@ def check_end(path: Path, whole: bool = False) -> None:
 
 def gif_end(data: mmap) -> int:
     """Walk through the blocks of a GIF: extensions begin with !, pictures with a comma, the end is a semicolon."""
-    at = 13 + table(data[10])
+    at = 13 + TABLE[data[10]]
     while data[at] != ord(";"):
-        at += 2 if data[at] == ord("!") else 11 + table(data[at + 9])
+        at += 2 if data[at] == ord("!") else 11 + TABLE[data[at + 9]]
         while size := data[at]:
             at += 1 + size
         at += 1
     return at + 1
-
-
-def table(flags: int) -> int:
-    """Return the bytes of the colour table that a GIF's flags announce."""
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 ENDS = {

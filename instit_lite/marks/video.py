@@ -65,8 +65,8 @@ def read_rest(path: Path, max_frames: int, refusal: UnreadableInput) -> Clip:
     indices = left[bin_centres(starts[left] - first, duration - first, max_frames)]
     frames, _, _ = convert(path, indices, damaged=True)
     total = max(declared, len(times))
-    share = f"{len(left)} of {total} frames could be read, {1 - len(left) / total:.0%} missing"
-    lost = share if len(left) < total else refusal.reason
+    lost = f"{len(left)} of {total} frames could be read, {1 - len(left) / total:.0%} missing"
+    lost = lost if len(left) < total else refusal.reason
     warnings.warn(f"{path}: salvaged: {lost}", stacklevel=3)
     return Clip(frames, starts[indices], indices, len(times), duration, str(path), declared, lost)
 
