@@ -113,7 +113,7 @@ def test_good_notebook_passes_and_its_status_tells(made_up, tmp_path, capsys):
 
 
 def test_command_line_fails_and_names_the_notebook(made_up, monkeypatch, capsys):
-    monkeypatch.setattr(runner, "find_notebooks", lambda names: [made_up("import time\ntime.sleep(60)")])
+    monkeypatch.setattr(runner, "find_notebooks", lambda *_: [made_up("import time\ntime.sleep(60)")])
     with pytest.raises(NotebookError, match="00_made_up"):
         runner.main(["--profile", "smoke", "--notebook-limit", "0.5"])
     assert "stopped at the limit of 0.5 s for a whole notebook" in capsys.readouterr().out
