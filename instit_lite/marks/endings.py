@@ -14,6 +14,7 @@ from ..errors import UnreadableInput
 
 TABLE = [0] * 128 + [6 << (flags & 7) for flags in range(128)]  # bytes of colours, by the flags of a GIF
 
+
 def check_end(path: Path, whole: bool = False) -> None:
     """Warn of bytes behind the end mark of a picture; where it must be `whole`, refuse one without end mark."""
     with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
@@ -40,7 +41,7 @@ def gif_end(data: mmap) -> int:
 
 
 ENDS = {
-    b"\x89PNG": lambda data: data.rfind(b"IEND") + 8,
+    b"\x89PNG": lambda data: data.find(b"\0\0\0\0IEND\xaeB`\x82") + 12,
     b"\xff\xd8\xff": lambda data: data.rfind(b"\xff\xd9") + 2,
     b"GIF8": gif_end,
     b"RIFF": lambda data: 8 + (struct.unpack_from("<I", data, 4)[0] + 1) // 2 * 2,

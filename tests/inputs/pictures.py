@@ -149,6 +149,12 @@ for suffix in ("jpg", "png", "gif", "webp", "bmp"):
         return written(path, path.read_bytes() + b"\0junk\0" * 9)
 
 
+@case(23, "PNG with another behind it", warns="behind its end", right=is_red)
+def _(folder):
+    path = saved(folder / "23-two.png", pixels=RED)
+    return written(path, path.read_bytes() * 2)
+
+
 @case(24, "pipe", "pipe, socket or device")
 def _(folder):
     os.mkfifo(folder / "24-pipe.jpg")
