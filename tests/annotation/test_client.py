@@ -13,13 +13,22 @@ from annotation_world import know, make_clip
 from instit_lite.annotation.client import Client
 from instit_lite.annotation.endpoint import LOOPBACK_KEY, choose_address, is_loopback, place_of_address
 from instit_lite.annotation.equations import annotate_image
-from instit_lite.annotation.ledger import Ledger
-from instit_lite.annotation.requests import Question
+from instit_lite.annotation.ledger import ledger_key
+from instit_lite.annotation.pictures import encode_picture
+from instit_lite.annotation.requests import Manner, Question
 from instit_lite.annotation.schema import Strict
 from instit_lite.annotation.server import LoopbackServer, running, simulated_server
 from instit_lite.errors import EndpointError, InstitError, OfflineRefused, ReplyError
 
 KEY = "sk-test-canary-0123456789"
+
+
+class Number(Strict):
+    number: int
+
+
+class Text(Strict):
+    text: str
 
 
 @pytest.fixture(scope="module")
@@ -146,15 +155,30 @@ def test_a_second_run_asks_nothing(server, world, tmp_path):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
-def test_another_model_picture_or_option_is_another_question(server, world, tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    annotate_image(connect(server, ledger), world[0][0], "a.jpg")
-    other = connect(server, ledger, model="another")
-    annotate_image(other, world[0][0], "a.jpg")
-    warmer = connect(server, ledger, temperature=1.0)
-    annotate_image(warmer, world[0][0], "a.jpg")
-    assert other.asked == warmer.asked == 1
-    assert len(ledger.bodies) == 3
+OTHERS = {
+    "model": {"model": "another"}, "temperature": {"temperature": 1.0}, "length": {"max_tokens": 9}, "seed": {"seed": 1},
+    "address": {"path": "/other/v1"}, "kind": {"kind": "another"}, "system": {"system": "another"},
+    "text": {"parts": ("another", 0, 1)}, "picture": {"parts": ("text", 0, 2)}, "order": {"parts": ("text", 1, 0)},
+    "fewer": {"parts": ("text", 0)}, "schema": {"schema": Number},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_all_that_an_answer_depends_on_makes_another_question(tmp_path, name):
+    frames = [np.full((4, 4, 3), value, np.uint8) for value in (0, 1, 2)]
+
+    def ask(path="/v1", kind="grade", system="s", parts=("text", 0, 1), schema=Text, model="m", manner=Manner(), **more):
+        posted = [part if isinstance(part, str) else encode_picture(frames[part]) for part in parts]
+        server = LoopbackServer(lambda _: {"text": "a"} if schema is Text else {"number": 1}, path)
+        with running(server), Client.connect(server.base_url, model, tmp_path / "l", **more) as client:
+            client.manner = manner
+            client.ask(kind, system, posted, schema)
+            key = ledger_key({"endpoint": place_of_address(client.address), **client.request(kind, system, posted, schema)})
+            assert client.ledger.get(key)
+            return client.asked
+
+    assert [ask(), ask(), ask(manner=Manner("text", "max_completion_tokens", False))] == [1, 0, 0]
+    assert [ask(**OTHERS[name]), ask(**OTHERS[name]), ask()] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("fault", ("refusal", "truncated", "not-json"))
@@ -224,7 +248,3 @@ def test_a_closed_client_says_so(server, world):
         pass
     with pytest.raises(EndpointError, match="closed"):
         annotate_image(client, world[0][0], "a.jpg")
-
-
-class Number(Strict):
-    number: int
