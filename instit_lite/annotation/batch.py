@@ -92,7 +92,7 @@ class BatchFolder:
 
 
 def kind_of(request: dict[str, Any]) -> str:
-    return request["response_format"]["json_schema"]["name"]
+    return request.get("response_format", {}).get("json_schema", {}).get("name", "text")  # a text may say anything
 
 
 def merge_results(
