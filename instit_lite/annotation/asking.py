@@ -6,7 +6,6 @@ The loop is our own, because a retry that the ledger does not see is money that 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,8 +16,9 @@ import openai
 
 from .budget import NANO, prompt_tokens
 from .endpoint import scrub
+from .pictures import halve_picture
 from .replies import WEB_PAGE, Outcome, Verdict, judge
-from .requests import Manner, Question, correction, halve_pictures, wire_request
+from .requests import Manner, Question, body_of, correction, wire_request
 
 if TYPE_CHECKING:
     from .client import Client
@@ -33,6 +33,7 @@ class Asking:
 
     def __init__(self, client: Client, question: Question, key: str, request: dict) -> None:
         self.client, self.question, self.key, self.request = client, question, key, request
+        self.pictures = question.pictures
         self.retries, self.reasks = client.retries, client.reasks
         self.corrections: list[dict] = []
         self.calls = self.pages = 0
@@ -65,7 +66,7 @@ class Asking:
                 request = wire_request(self.request, manner, self.corrections)
                 call = client.ledger.begin(self.key, self.question.kind, request, most if prices else None)
                 cost = most
-                answer = await self.send(call, json.dumps(request).encode())
+                answer = await self.send(call, body_of(request, self.pictures))
                 verdict = answer if isinstance(answer, Verdict) else await self.read(call, *answer)
                 verdict = self.decide(verdict, manner)
                 if not verdict.billed:
@@ -140,7 +141,7 @@ class Asking:
             return True
         if self.halved or not any(word in f"{verdict.reason} {verdict.content}".lower() for word in TOO_LARGE):
             return False
-        self.halved, self.request = True, halve_pictures(self.request)
+        self.halved, self.pictures = True, [halve_picture(picture) for picture in self.pictures]
         return True
 
     def pause(self, verdict: Verdict) -> Verdict:

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from ..errors import InstitError
 from ..profiles import atomic_write_text
 from .budget import Prices
 from .ledger import Ledger
+from .pictures import Picture
 from .replies import Outcome, Verdict, judge
+from .requests import body_of
 from .schema import FORMS
 
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000  # of one file, as OpenAI takes it
@@ -57,12 +59,12 @@ class BatchFolder:
             with open(self.index, "a", encoding="ascii") as file:
                 file.write(f"\n{key} {kind}\n")
 
-    def add(self, key: str, request: dict[str, Any]) -> None:
+    def add(self, key: str, request: dict[str, Any], pictures: Sequence[Picture] = ()) -> None:
         """Write a request, unless it stands here already."""
         if key in self.kinds:
             return
         row = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": request}
-        line, paths = json.dumps(row).encode() + b"\n", self.paths()
+        line, paths = body_of(row, pictures) + b"\n", self.paths()
         if len(line) > self.most_bytes:
             raise InstitError(f"a request has {len(line)} bytes, and a file takes {self.most_bytes}",
                               path=self.path, cure="annotate smaller frames")  # fmt: skip
@@ -90,7 +92,7 @@ class BatchFolder:
 
 
 def kind_of(request: dict[str, Any]) -> str:
-    return request["response_format"]["json_schema"]["name"]
+    return request.get("response_format", {}).get("json_schema", {}).get("name", "text")  # a text may say anything
 
 
 def merge_results(

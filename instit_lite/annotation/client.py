@@ -22,7 +22,7 @@ from pydantic import BaseModel, SecretStr
 from ..errors import InstitError, NotYetAnswered
 from .batch import BatchFolder
 from .budget import LONGEST_REPLY, NANO, PRICES, Budget, Prices
-from .endpoint import choose_address, choose_key, is_loopback, open_api, place_of_address
+from .endpoint import choose_address, choose_key, is_loopback, open_apis, place_of_address
 from .ledger import Ledger, ledger_key
 from .pictures import Picture
 from .replies import Outcome, Verdict, judge_body
@@ -41,7 +41,7 @@ CLOSED = Verdict(Outcome.FATAL, "the client is closed", "connect a new one")
 class Client:
     """One endpoint, one model, one ledger; threads may share it. Make it with `Client.connect`."""
 
-    apis: list[Any]  # of openai.AsyncOpenAI, one for each 16 calls under way: one looks through all of its connections
+    apis: list[Any]  # of openai.AsyncOpenAI, one for 4 calls under way: each call looks at all connections of one
     model: str
     ledger: Ledger
     secret: SecretStr
@@ -97,7 +97,7 @@ class Client:
         del api_key  # no traceback shall hold it
         address = choose_address(base_url, online or batch is not None)
         key = SecretStr("batch") if batch is not None else choose_key(key, address)
-        apis = [open_api(address, key) for _ in range(-(-settings.get("concurrency", cls.concurrency) // 16))]
+        apis = open_apis(address, key, 1 + settings.get("concurrency", cls.concurrency) // 4)
         settings.setdefault("prices", None if is_loopback(address) else PRICES.get(model))
         shared = isinstance(ledger, Ledger)
         return cls(apis, model, ledger if shared else Ledger(ledger), key, shared=shared,
@@ -108,7 +108,7 @@ class Client:
         return str(self.apis[0].base_url).rstrip("/")
 
     def request(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> dict:
-        """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
+        """Return what will be posted, everything that a reply depends on, with pictures by their names."""
         options = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens", "seed")}
         return canonical_request(Question(kind, system, parts, schema), options)
 
@@ -159,7 +159,7 @@ class Client:
                 return self.under_way[key]
             verdict = CLOSED if self.closed else self.recall(key, question)
             if verdict is None and self.batch is not None:
-                self.batch.add(key, request)
+                self.batch.add(key, request, question.pictures)
                 verdict = WRITTEN
             if verdict is not None:
                 done.set_result(verdict)

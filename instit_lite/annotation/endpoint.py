@@ -79,10 +79,10 @@ def choose_key(api_key: str | SecretStr | None, address: str) -> SecretStr:
     return key
 
 
-def open_api(address: str, key: SecretStr) -> Any:
-    """Return the `openai` client for an address; a loopback one passes by the proxies of the environment.
+def open_apis(address: str, key: SecretStr, count: int) -> list[Any]:
+    """Return `openai` clients for an address; loopback ones pass by the proxies of the environment.
 
-    Its own retries are off: they would be invisible to the ledger, and would repeat what no repeat can mend.
+    Their own retries are off: they would be invisible to the ledger, and would repeat what no repeat can mend.
     Raises `EndpointError` where the environment's proxy or certificates are unusable.
     """
     import httpx2
@@ -90,14 +90,17 @@ def open_api(address: str, key: SecretStr) -> Any:
 
     for library in ("httpcore2", "openai"):  # their debug logs repeat headers, in which an endpoint may repeat the key
         logging.getLogger(library).setLevel(logging.INFO)
+    trust = not is_loopback(address)
+    given = {"base_url": address, "api_key": key.get_secret_value(), "max_retries": 0}
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=256)
     try:
-        web = openai.DefaultAsyncHttpx2Client(
-            follow_redirects=False, trust_env=not is_loopback(address),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256),
-        )  # fmt: skip
-        return openai.AsyncOpenAI(base_url=address, api_key=key.get_secret_value(), max_retries=0, http_client=web)
+        certificates = httpx2.create_ssl_context(trust_env=trust)  # slow to read, so once for all
+        webs = [openai.DefaultAsyncHttpx2Client(follow_redirects=False, trust_env=trust, limits=limits, verify=certificates)
+                for _ in range(count)]  # fmt: skip
+        return [openai.AsyncOpenAI(**given, http_client=web) for web in webs]
     except (ImportError, OSError, ValueError) as problem:
         reason = f"the settings for proxy or certificates cannot be used ({str(problem)[:120]})"
+    del given  # no traceback shall hold the key
     cure = "look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE; a SOCKS proxy needs the package socksio"
     raise EndpointError(reason, path=address, cure=cure)
 

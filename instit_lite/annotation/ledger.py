@@ -166,7 +166,7 @@ class Ledger:
         self.broken = refuse_disk(problem, self.path, cure)
 
     def shorten(self, value: Any) -> Any:
-        """Name pictures of a request by their SHA-256, and long texts too, which get a row of their own once."""
+        """Replace long texts of a request by their hash; each gets a row of its own the first time."""
         if isinstance(value, dict):
             return {name: self.shorten(json.dumps(part) if name == "schema" else part) for name, part in value.items()}
         if isinstance(value, list):
@@ -174,7 +174,7 @@ class Ledger:
         if not isinstance(value, str) or len(value) < LONG:
             return value
         sha256 = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-        if sha256 not in self.texts and not value.startswith("data:"):
+        if sha256 not in self.texts:
             self.append({"row": "text", "sha256": sha256, "text": value})
         return {"sha256": sha256}
 

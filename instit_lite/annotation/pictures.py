@@ -14,9 +14,10 @@ from ..errors import UnreadableInput
 
 
 class Picture(NamedTuple):
-    """An encoded frame: `uri` is what is posted."""
+    """An encoded frame: `uri` is what is posted, `name` a hash of it, by which requests and the ledger know it."""
 
     uri: str
+    name: str
 
 
 def encode_picture(frame: np.ndarray, quality: int | None = None) -> Picture:
@@ -30,14 +31,16 @@ def encode_picture(frame: np.ndarray, quality: int | None = None) -> Picture:
     buffer = io.BytesIO()
     kind, options = ("jpeg", {"quality": quality}) if quality else ("png", {"compress_level": 1})
     Image.fromarray(frame).save(buffer, kind, **options)
-    return Picture(f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii"))
+    uri = b"data:image/%s;base64,%s" % (kind.encode(), base64.b64encode(buffer.getvalue()))
+    return Picture(uri.decode("ascii"), "sha256:" + hashlib.sha256(uri).hexdigest())
 
 
-def halve_picture(uri: str) -> str:
-    """Return a data URI of the same picture at half its width and height."""
-    frame = decode_picture(uri)
+def halve_picture(picture: Picture) -> Picture:
+    """Return a picture at half its width and height, under its old name."""
+    frame = decode_picture(picture.uri)
     size = max(1, frame.shape[1] // 2), max(1, frame.shape[0] // 2)
-    return encode_picture(np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))).uri
+    small = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
+    return picture._replace(uri=encode_picture(small).uri)
 
 
 def decode_picture(uri: str) -> np.ndarray:

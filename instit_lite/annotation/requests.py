@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from .pictures import Picture, halve_picture
+from .pictures import Picture
 from .schema import response_format
 
 FORMATS = ("json_schema", "json_object", "text")
@@ -29,6 +29,10 @@ class Question(NamedTuple):
     system: str
     parts: Sequence[str | Picture]
     schema: type[BaseModel] | None
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [part for part in self.parts if isinstance(part, Picture)]
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,10 @@ class Manner:
 
 
 def canonical_request(question: Question, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `chat.completions.create`: everything that a reply depends on."""
+    """Return the arguments of `chat.completions.create`, all that a reply depends on, with pictures by their names."""
     content = [
-        picture_part(part.uri) if isinstance(part, Picture) else {"type": "text", "text": part}
+        {"type": "image_url", "image_url": {"url": part.name, "detail": "high"}}
+        if isinstance(part, Picture) else {"type": "text", "text": part}
         for part in question.parts
     ]
     request = {
@@ -62,18 +67,12 @@ def canonical_request(question: Question, options: dict[str, Any]) -> dict[str, 
     return {name: value for name, value in request.items() if value is not None}
 
 
-def picture_part(uri: str) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": uri, "detail": "high"}}
-
-
-def halve_pictures(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a request with every picture halved, for an endpoint to which it is too large."""
-    system, user = request["messages"]
-    content = [
-        part if part["type"] == "text" else picture_part(halve_picture(part["image_url"]["url"]))
-        for part in user["content"]
-    ]
-    return request | {"messages": [system, user | {"content": content}]}
+def body_of(request: dict[str, Any], pictures: Sequence[Picture]) -> bytes:
+    """Return the JSON of a request, or of something around one, with the pictures in the place of their names."""
+    body = json.dumps(request)
+    for picture in pictures:
+        body = body.replace(f'"url": "{picture.name}"', f'"url": "{picture.uri}"')
+    return body.encode()
 
 
 def wire_request(request: dict[str, Any], manner: Manner, corrections: Sequence[dict] = ()) -> dict[str, Any]:

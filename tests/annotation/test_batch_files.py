@@ -158,3 +158,10 @@ def test_the_command_line_writes_merges_and_goes_on(tmp_path, capsys):
     assert cli.main(annotate) == 0 and (tmp_path / "out" / "record.json").exists()
     assert cli.main(["batch", str(tmp_path / "b"), "missing.jsonl", "--ledger", str(tmp_path / "l")]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_request_without_a_schema_is_merged_as_text(tmp_path):
+    folder, ledger = BatchFolder(tmp_path / "b"), Ledger()
+    folder.add("a" * 64, {"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    lines = [result("a" * 64, envelope("just words"))]
+    assert merge_results(folder, ledger, [write(tmp_path / "r.jsonl", lines)])["answered"] == 1
