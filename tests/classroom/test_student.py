@@ -81,6 +81,14 @@ def test_stub_and_solution_are_the_same_function(path):
             assert function.name == EXERCISES[key].name and ast.get_docstring(function)
 
 
+@EACH
+def test_what_an_exercise_tells_to_call_is_imported(path):
+    """The prose of every exercise offers `hint(…)`."""
+    names = {}
+    exec("\n".join(line for line in grade.imports(read(path)) if "exercises" in line), names)
+    assert {"catch_up", "check", "hint"} <= names.keys()
+
+
 @pytest.mark.parametrize("place", ["source", "output", "metadata", "attachment", "key"])
 def test_a_leak_is_found_wherever_it_is(place):
     line = "depth_of_all_pixels = 1"
