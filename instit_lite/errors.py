@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 
 class InstitError(Exception):
@@ -84,3 +87,11 @@ class PreflightError(InstitError):
 
 class NotebookError(InstitError):
     """A notebook did not run cleanly from top to bottom."""
+
+
+def end_with(main: Callable[[], int]) -> NoReturn:
+    """Run a command line's `main` and end the process with its exit code; a typed error is one line, and code 1."""
+    try:
+        sys.exit(main())
+    except InstitError as error:
+        sys.exit(f"error: {error}")

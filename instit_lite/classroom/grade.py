@@ -11,7 +11,6 @@ import argparse
 import ast
 import csv
 import html
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from ..errors import InstitError, UnreadableInput
+from ..errors import InstitError, UnreadableInput, end_with
 from ..profiles import atomic_write_text, build_dir
 from .normalise import EXERCISE, GRADED, read
 from .runner import find_notebooks
@@ -163,7 +162,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InstitError as error:
-        sys.exit(f"error: {error}")
+    end_with(main)

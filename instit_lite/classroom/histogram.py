@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 
-from ..errors import InstitError, UnreadableInput
+from ..errors import UnreadableInput, end_with
 
 WIDTH = 30  # characters of the longest bar
 
@@ -58,7 +57,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InstitError as error:
-        sys.exit(f"error: {error}")
+    end_with(main)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from ..errors import InstitError, NotebookError, UnreadableInput
+from ..errors import NotebookError, UnreadableInput, end_with
 from ..profiles import atomic_write_text
 
 METADATA = {
@@ -136,7 +135,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InstitError as error:
-        sys.exit(f"error: {error}")
+    end_with(main)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import html
 import json
-import sys
 from pathlib import Path
 
-from ..errors import InstitError, NotebookError, RecordError, UnreadableInput
+from ..errors import NotebookError, RecordError, UnreadableInput, end_with
 from ..profiles import atomic_write_text, build_dir, get_profile
 from .findings import Finding
 from .normalise import read
@@ -171,7 +170,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InstitError as error:
-        sys.exit(f"error: {error}")
+    end_with(main)

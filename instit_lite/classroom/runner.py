@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .. import __version__
-from ..errors import InstitError, NotebookError, UnreadableInput
+from ..errors import InstitError, NotebookError, UnreadableInput, end_with
 from ..profiles import atomic_write_text, build_dir, get_profile, repo_root
 from .findings import Finding, code_cells, executed
 from .normalise import read
@@ -181,7 +181,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InstitError as error:
-        sys.exit(f"error: {error}")
+    end_with(main)

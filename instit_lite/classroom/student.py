@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import copy
 import re
-import sys
 from pathlib import Path
 
 from nbformat import NotebookNode
 
-from ..errors import InstitError, NotebookError
+from ..errors import NotebookError, end_with
 from ..profiles import atomic_write_text, build_dir
 from .normalise import EXERCISE, GRADED, number_of, read, to_text
 from .runner import find_notebooks
@@ -91,7 +90,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InstitError as error:
-        sys.exit(f"error: {error}")
+    end_with(main)
