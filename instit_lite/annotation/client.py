@@ -112,6 +112,10 @@ class Client:
         options = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens", "seed")}
         return canonical_request(Question(kind, system, parts, schema), options)
 
+    def key_of(self, request: dict) -> str:
+        """The ledger's key of what `request` returned."""
+        return ledger_key({"endpoint": self.place, **request})
+
     def ask(self, kind: str, system: str, parts: Sequence[str | Picture], schema: type[Form]) -> Form:
         """Ask once, or take the reply from the ledger; `kind` names the stage and the schema on the wire.
 
@@ -152,7 +156,7 @@ class Client:
     def start(self, question: Question) -> Future:
         """Begin to ask, and return a future `Verdict`; the same question under way is asked once."""
         request = self.request(*question)
-        key = ledger_key({"endpoint": self.place, **request})
+        key = self.key_of(request)
         done: Future = Future()
         with self.lock:
             if key in self.under_way:

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 from ..annotation.client import Client, Form
-from ..annotation.endpoint import place_of_address
-from ..annotation.ledger import ledger_key
 
 
 def connect(base_url: str | None, model: str, ledger: Path | None, online: bool = False, **settings) -> Client:
@@ -22,6 +20,6 @@ def ask_as(client: Client, kind: str, system: str, text: str, schema: type[Form]
     """
     parsed = client.ask(kind, system, [text], schema)
     request = client.request(kind, system, [text], schema)
-    body = json.loads(client.ledger.get(ledger_key({"endpoint": place_of_address(client.address), **request})))
+    body = json.loads(client.ledger.get(client.key_of(request)))
     said = {name: body.get(name) for name in ("model", "system_fingerprint", "created")}
     return parsed, {"endpoint": client.address, "temperature": client.temperature} | said

@@ -14,9 +14,10 @@ from ..dataset.quarantine import Quarantine
 from ..dataset.reading import TEXT, TEXT_OR_NULL, RecordReader
 from ..dataset.streaming import stream_list
 from ..errors import RecordError
+from ..profiles import read_lines
 from .item import BenchItem
 from .released import NO_FRAMES, kind_of, rotated
-from .report import Answer, mark_of, read_lines
+from .report import Answer, mark_of
 
 ROW = {"question_id": TEXT, "question": TEXT, "model_prediction": TEXT_OR_NULL, "ground_truth": TEXT, "split": TEXT}
 

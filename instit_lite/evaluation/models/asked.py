@@ -12,8 +12,7 @@ from tqdm.auto import tqdm
 
 from ...dataset.quarantine import Quarantine
 from ...errors import InstitError, PreflightError, RecordError, UnreadableInput
-from ...profiles import atomic_write_text
-from ..report import read_lines
+from ...profiles import atomic_write_text, read_lines
 
 LEFT_OUT = (UnreadableInput, RecordError, PreflightError)  # one question's fault; any other error ends the run
 
