@@ -11,15 +11,13 @@ import sys
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .claims.options import add_options
+from .dataset.options import add_annotate, add_batch, add_verify, request_of
 from .errors import InstitError, NotYetAnswered
-from .evaluation.options import add_evaluate
+from .evaluation.options import add_evaluate, add_outside
 from .profiles import PROFILES, build_dir, get_profile
-
-if TYPE_CHECKING:
-    from .dataset.annotate import Request
+from .training.options import add_plan, add_train
 
 
 def doctor(args: argparse.Namespace) -> int:
@@ -33,19 +31,6 @@ def doctor(args: argparse.Namespace) -> int:
     return 0 if all(check.ok for check in examine(tell)) else 1
 
 
-def request_of(args: argparse.Namespace) -> Request:
-    """What `annotate` was asked for; all calls to an endpoint are kept in one ledger beside the output."""
-    from .annotation.budget import Prices
-    from .dataset.annotate import Request
-
-    asking = {"batch": args.batch_out, "budget": args.budget, "concurrency": args.concurrency,
-              "max_tokens": args.max_tokens, "jpeg": args.jpeg, "prices": args.prices and Prices(*args.prices)}  # fmt: skip
-    given = {name: value for name, value in vars(args).items() if name in Request.__dataclass_fields__}
-    if args.online or args.base_url or args.batch_out:
-        given["ledger"] = args.ledger or args.out.with_name(f"{args.out.name}.ledger")
-    return Request(**given, asking={name: value for name, value in asking.items() if value is not None})
-
-
 def annotate(args: argparse.Namespace) -> int:
     """Mark and annotate a clip or picture, or a folder of them.
 
@@ -57,7 +42,7 @@ def annotate(args: argparse.Namespace) -> int:
 
     request = request_of(args)
     if args.batch or is_batch(args.source):
-        workers = 1 if request.ledger else args.workers  # one budget and one ledger; the client has its own concurrency
+        workers = 1 if request.asks else args.workers  # one budget and one ledger; the client has its own concurrency
         done, kept, quarantined = annotate_all(requests_of(request), args.out, workers, args.limit)
         print(f"annotated: {done}, there before: {kept}, quarantined: {quarantined}\nwrote {args.out}")
         return 1 if quarantined else 0
@@ -256,21 +241,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_outside(command: argparse.ArgumentParser) -> None:
-    command.add_argument("bench", help="ai2d, chartqa, refcocog, egoschema, nextqa or vip-bench")
-    command.add_argument("--model", required=True, help="folder, hub id, kit:FOLDER, micro, api:NAME or gemini:NAME")
-    command.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
-    command.add_argument("--source", help="a folder with the bench's files, or a hub id (default: the usual one)")
-    command.add_argument("--split", default="", help="default: the one that is scored; ViP-Bench: bbox or human")
-    command.add_argument("--frames", type=int, default=32, help="of a video, at most (default 32)")
-    command.add_argument("--limit", type=int, help="only the first so many questions")
-    command.add_argument("--blind", action="store_true", help="show no picture: what is known without looking")
-    command.add_argument("--grades", type=Path, help="ViP-Bench: the file that its own grading script wrote")
-    command.add_argument("--online", action="store_true", help="send frames to a remote service")
-    command.add_argument("--base-url", help="address of an OpenAI-compatible service")
-    command.add_argument("--out", type=Path, help="where to write (default: build/outside)")
-
-
 def add_convert(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", type=Path, help="a downloaded checkpoint folder, original layout")
     command.add_argument("target", type=Path, help="folder to write; must not exist")
@@ -284,88 +254,6 @@ def add_merge(command: argparse.ArgumentParser) -> None:
     command.add_argument("--base", help="checkpoint folder or hub id (default: the one that the adapter names)")
     command.add_argument("--full-precision", action="store_true",
                          help="into the weights before NF4: near to what was trained, but another model")  # fmt: skip
-
-
-def add_verify(command: argparse.ArgumentParser) -> None:
-    command.add_argument("dataset", type=Path, help="a folder that build or annotate made, or INST-IT Dataset's")
-    command.add_argument("--decisions", type=Path, help="folder of NAME.jsonl (default: DATASET.verification beside it)")
-    command.add_argument("--clips", type=int, help="only the first clips, and as many pictures (default: all)")
-    command.add_argument("--label-studio", type=Path, metavar="OUT", help="write tasks.json and config.xml there")
-    command.add_argument("--prefix", default="/data/local-files/?d=", help="address before DATASET/FRAME in the tasks")
-
-
-def add_train(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", help="a folder made by `instit-lite build`, or INST-IT Dataset: hub id or folder")
-    command.add_argument("--steps", type=int, help="optimiser steps (default: the profile's)")
-    command.add_argument("--tensorboard", action="store_true", help="curves for TensorBoard, where it is installed")
-    published = command.add_argument_group("only with INST-IT Dataset")
-    published.add_argument("--general", help="LLaVA-NeXT-Data: hub id or folder (default: no general data)")
-    published.add_argument("--frames", default="marked", help="marked, raw, or a style drawn anew (default marked)")
-    published.add_argument("--unmarked", action="store_true", help="allow frames without the marks that texts speak of")
-    published.add_argument("--line", type=int, choices=range(5), default=4, help="of Table 7; 4 is all (default 4)")
-    published.add_argument("--model", help="checkpoint folder or hub id (default: the profile's)")
-    published.add_argument("--context", type=int, help="positions (default: the base's, at most the paper's 6144)")
-    published.add_argument("--pool", choices=("bilinear", "average"), default="bilinear",
-                           help="of video frames; bilinear (default) is INST-IT's, 32 SigLIP frames need average")  # fmt: skip
-    published.add_argument("--fit", choices=("squash", "crop"), default="squash",
-                           help="squash (default, ours) keeps all marks; crop is CLIP's, as INST-IT's scripts do")  # fmt: skip
-    published.add_argument("--report", action="store_true", help="count tokens, name bad items, and do not train")
-
-
-def add_annotate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", type=Path, help="a video, a picture, a folder of frames, or a folder of clips")
-    command.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything else")
-    command.add_argument("--frames", type=int, default=32, help="sample at most this many frames (default 32)")
-    command.add_argument("--style", default="video", help="mark style: video, image or micro (default video)")
-    command.add_argument("--max-instances", type=int, default=6, help="for the motion tracker (default 6)")
-    command.add_argument("--salvage", action="store_true", help="take what is left of a damaged video, and say so")
-    given = command.add_mutually_exclusive_group()
-    given.add_argument("--boxes", type=Path, help="JSON of boxes instead of the motion tracker")
-    given.add_argument("--masks", type=Path, help="folder of palette PNG masks (DAVIS)")
-    given.add_argument("--coco", type=Path, help="COCO JSON with this picture")
-    given.add_argument("--youtube-vis", type=Path, help="YouTube-VIS JSON with this clip")
-    many = command.add_argument_group("a batch", "Each of the four may be a folder with a file, or folder, per item.")
-    many.add_argument("--batch", action="store_true", help="take every picture of a folder as an item of its own")
-    many.add_argument("--workers", type=int, default=1, help="processes that annotate at once (default 1)")
-    many.add_argument("--limit", type=float, default=600, help="seconds for an item (default 600)")
-    command.add_argument("--online", action="store_true", help="send marked frames to a remote endpoint")
-    command.add_argument("--model", default="gpt-4o-2024-08-06", help="model to ask when online")
-    command.add_argument("--base-url", help="OpenAI-compatible endpoint; a loopback one needs no --online")
-    asking = command.add_argument_group("only with an endpoint")
-    asking.add_argument("--ledger", type=Path, help="keeps every reply (default: beside --out); many clips may share it")
-    asking.add_argument("--budget", type=float, help="dollars, for all runs with this ledger; 0 only estimates")
-    asking.add_argument("--prices", type=float, nargs=3, metavar=("IN", "OUT", "PICTURE"),
-                        help="dollars for a million tokens in and out, tokens of a picture (known for gpt-4o)")  # fmt: skip
-    asking.add_argument("--max-tokens", type=int, help="of a reply (default: the endpoint's; 4096 with --budget)")
-    asking.add_argument("--concurrency", type=int, help="calls under way (default 4)")
-    asking.add_argument("--jpeg", type=int, metavar="QUALITY", help="send JPEG, such as 90, and not lossless PNG")
-    asking.add_argument("--batch-out", type=Path, help="write the calls as OpenAI Batch files there; send nothing")
-
-
-def add_batch(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", type=Path, help="a folder made by `instit-lite annotate --batch-out`")
-    command.add_argument("results", type=Path, nargs="*", help="result files, as the batch API gives them")
-    command.add_argument("--ledger", type=Path, required=True, help="the ledger that `annotate` was given")
-    command.add_argument("--prices", type=float, nargs=2, metavar=("IN", "OUT"), help="dollars for a million tokens")
-
-
-def add_plan(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", help="llava-v1.6-vicuna-7b, llava-v1.6-qwen2-7b, or a checkpoint folder")
-    command.add_argument("--card", default="24", help="t4, rtx3060, l4, rtx4090, a100, h100, h200, own, or GB (24)")
-    command.add_argument("--frames", type=int, default=32, help="of a clip (the paper's most: 32)")
-    command.add_argument("--context", type=int, default=6144, help='positions (the paper\'s "6K": 6144)')
-    command.add_argument("--pool", choices=("bilinear", "average"), default="bilinear")
-    command.add_argument("--rank", type=int, default=16, help="of LoRA (ours: 16)")
-    command.add_argument("--frozen-layers", type=int, help="of the encoder (default the paper's: 12)")
-    packings = ("shared_prefix", "multi_turn", "one_per_sample")
-    command.add_argument("--packing", choices=packings, default=packings[0], help="ours; the paper's is multi_turn")
-    command.add_argument("--qas", type=int, default=16, help="questions on a clip (the paper: 15.6)")
-    command.add_argument("--qa-tokens", type=int, default=90, help="of question and answer (assumed: 90)")
-    command.add_argument("--answer-tokens", type=int, default=60, help="of these, the answer's (assumed: 60)")
-    command.add_argument("--batch", type=int, default=16, help="clips per optimiser step (ours: 16)")
-    command.add_argument("--at-once", type=int, help="of these (default: as many as fit; `train` takes 1)")
-    command.add_argument("--mfu", type=float, default=0.4, help="share of the card's peak reached (assumed: 0.4)")
-    command.add_argument("--clips", type=int, default=21_418, help="of an epoch (the paper's videos)")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -67,6 +67,16 @@ class Request:
     ledger: Path | None = None
     asking: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def asks(self) -> bool:
+        """Whether an endpoint is asked, now or by a batch, and not the masks measured."""
+        return bool(self.online or self.base_url or self.asking.get("batch"))
+
+    @property
+    def kept_in(self) -> Path:
+        """The ledger."""
+        return self.ledger or self.out.with_name(f"{self.out.name}.ledger")
+
 
 @dataclass(frozen=True)
 class Annotated:
@@ -135,7 +145,7 @@ def fingerprint(request: Request) -> dict[str, Any]:
     passed = {*given, "out", "base_url", "ledger", "asking", "salvage"}  # salvage changes nothing about a whole file
     settings = {key: value for key, value in asdict(request).items() if key not in passed}
     files = {key: stamp(path) for key, path in given.items() if path}
-    return settings | files | {"asks": bool(request.base_url or request.asking.get("batch"))}
+    return settings | files | {"asks": request.asks}
 
 
 def stamp(path: str | Path) -> list[int]:
@@ -171,14 +181,13 @@ def describe(
 ) -> ClipAnnotation:
     """Measure the masks, or ask an endpoint by equations (1) to (3)."""
     still = len(marked) == 1
-    if not (request.online or request.base_url or request.asking.get("batch")):
+    if not request.asks:
         if not still:
             return measure_clip(clip.frames, found, clip.timestamps)
         frame, annotator, model = measure_image(clip.frames[0], found[0]), MEASURED, ""
     else:
-        ledger = request.ledger or request.out.with_name(f"{request.out.name}.ledger")
         with Client.connect(
-            request.base_url, request.model, ledger, online=request.online, **request.asking
+            request.base_url, request.model, request.kept_in, online=request.online, **request.asking
         ) as client:  # fmt: skip
             if client.prices:
                 say(estimate_cost(client, marked))

@@ -46,9 +46,10 @@ def requests_of(request: Request) -> list[Request]:
     if out.resolve().is_relative_to(request.source.resolve()):
         raise InstitError("lies inside the folder that is read", path=out, cure="name another folder with --out")
     given = {key: path for key in BESIDE if (path := getattr(request, key))}
+    ledger = request.kept_in if request.asks else None
     return [
         replace(request, source=item, out=out / ITEMS / item.name, video=item.stem if "youtube_vis" in given else None,
-                **{key: beside(path, item, BESIDE[key]) for key, path in given.items()})
+                ledger=ledger, **{key: beside(path, item, BESIDE[key]) for key, path in given.items()})
         for item in found
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The options of `instit-lite evaluate`. In: a parser. Out: the parser with them, without loading anything."""
+"""The options of `instit-lite evaluate | outside`. In: a parser. Out: the parser with them, without loading anything."""
 
 from __future__ import annotations
 
@@ -37,3 +37,18 @@ def on_files(args: Namespace) -> int:
     from . import commands
 
     return getattr(commands, args.name)(args)
+
+
+def add_outside(command: ArgumentParser) -> None:
+    command.add_argument("bench", help="ai2d, chartqa, refcocog, egoschema, nextqa or vip-bench")
+    command.add_argument("--model", required=True, help="folder, hub id, kit:FOLDER, micro, api:NAME or gemini:NAME")
+    command.add_argument("--adapter", type=Path, help="a folder made by `instit-lite train`")
+    command.add_argument("--source", help="a folder with the bench's files, or a hub id (default: the usual one)")
+    command.add_argument("--split", default="", help="default: the one that is scored; ViP-Bench: bbox or human")
+    command.add_argument("--frames", type=int, default=32, help="of a video, at most (default 32)")
+    command.add_argument("--limit", type=int, help="only the first so many questions")
+    command.add_argument("--blind", action="store_true", help="show no picture: what is known without looking")
+    command.add_argument("--grades", type=Path, help="ViP-Bench: the file that its own grading script wrote")
+    command.add_argument("--online", action="store_true", help="send frames to a remote service")
+    command.add_argument("--base-url", help="address of an OpenAI-compatible service")
+    command.add_argument("--out", type=Path, help="where to write (default: build/outside)")
