@@ -33,30 +33,38 @@ def centre_of_box(mask: np.ndarray) -> tuple[int, int]:
     return int(rows.min() + rows.max()) // 2, int(columns.min() + columns.max()) // 2
 
 
+def under(box: Box, mask: np.ndarray) -> bool:
+    """Whether the box, as far as it lies in the frame, covers a pixel of the mask."""
+    x, y, width, height = box
+    return bool(mask[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)].any())
+
+
+def others(index: int, masks: np.ndarray) -> np.ndarray:
+    return np.delete(masks, index, axis=0).any(0)
+
+
 def covers_other(box: Box, index: int, masks: np.ndarray) -> bool:
     """Whether the box covers a pixel of an instance other than number `index`."""
-    x, y, width, height = box
-    others = np.delete(masks, index, axis=0).any(0)
-    return bool(others[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)].any())
+    return under(box, others(index, masks))
 
 
 def covers_any(box: Box, index: int, masks: np.ndarray) -> bool:
-    return covers_other(box, 0, np.concatenate([masks[:1], masks]))
+    return under(box, masks.any(0))
 
 
 def covers_turned(box: Box, index: int, masks: np.ndarray) -> bool:
     x, y, width, height = box
-    return covers_other((y, x, height, width), index, masks)
+    return under((y, x, height, width), others(index, masks))
 
 
 def covers_wrapped(box: Box, index: int, masks: np.ndarray) -> bool:
     x, y, width, height = box
-    return bool(np.delete(masks, index, axis=0).any(0)[y : y + height, x : x + width].any())
+    return bool(others(index, masks)[y : y + height, x : x + width].any())
 
 
 def covers_at_centre(box: Box, index: int, masks: np.ndarray) -> bool:
     x, y, width, height = box
-    return covers_other((x + width // 2, y + height // 2, 1, 1), index, masks)
+    return under((x + width // 2, y + height // 2, 1, 1), others(index, masks))
 
 
 def needs_leader(mask: np.ndarray, width: int, height: int) -> bool:
