@@ -5,6 +5,10 @@ import socket
 import struct
 import time
 
+import pytest
+
+from instit_lite.annotation.server import LoopbackServer, running
+
 GOOD = '{"video_level_caption": "[1] waits at <1>."}'
 USAGE = {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
 
@@ -93,3 +97,17 @@ def refuses_fields(*fields):
         (answer(422, message) if found else tells(GOOD))(handler, body)
 
     return fault
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server whose good answer is `GOOD`."""
+    with running(LoopbackServer(lambda request: json.loads(GOOD))) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _fresh(server):
+    """Nothing planned and nothing counted, for every test of a module that imports it."""
+    server.faults.clear()
+    server.calls = 0

@@ -1,10 +1,9 @@
 """Money: never more than allowed, whatever an endpoint counts, and whoever is killed."""
 
-import json
 import threading
 
 import pytest
-from faults import GOOD, answer, drops, envelope
+from faults import _fresh, answer, drops, envelope, server  # noqa: F401 - two are fixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,23 +13,9 @@ from instit_lite.annotation.ledger import Ledger
 from instit_lite.annotation.pictures import encode_picture
 from instit_lite.annotation.requests import Question
 from instit_lite.annotation.schema import VIDEO, VideoReply
-from instit_lite.annotation.server import LoopbackServer, running
 from instit_lite.errors import EndpointError, InstitError
 
 PRICES = Prices(2.5, 10.0, 1445)
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = LoopbackServer(lambda _: json.loads(GOOD))
-    with running(server):
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(server):
-    server.faults.clear()
-    server.calls = 0
 
 
 def connect(server, ledger=None, **more):

@@ -10,8 +10,9 @@ from email.utils import format_datetime
 
 import numpy as np
 import pytest
-from faults import (
-    GOOD, answer, babbles, complains, drips, drops, envelope, hangs, redirects, refuses_fields, resets, tells,
+from faults import (  # noqa: F401 - _fresh and server are fixtures
+    GOOD, _fresh, answer, babbles, complains, drips, drops, envelope, hangs, redirects, refuses_fields, resets, server,
+    tells,
 )
 
 from instit_lite.annotation.client import Client
@@ -27,19 +28,6 @@ HTML = "<!DOCTYPE html><html>please log in</html>"
 PAGE = answer(200, HTML, "text/html")
 LATER = format_datetime(datetime.now(UTC) + timedelta(hours=2))
 DEEP = '{"video_level_caption": ' + "[" * 50_000
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = LoopbackServer(lambda request: json.loads(GOOD))
-    with running(server):
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(server):
-    server.faults.clear()
-    server.calls = 0
 
 
 def connect(server, ledger=None, **settings):

@@ -16,16 +16,18 @@ def bar_frames(n, height=48, width=64):
         yield frame
 
 
-def encode(path, frames, codec="libx264", pix_fmt="yuv420p", times_ms=None, rate=30, options=None):
-    """Write a video; `times_ms` gives each frame its own time."""
+def encode(path, frames, codec="libx264", pix_fmt="yuv420p", times_ms=None, rate=30, options=None, set_up=None):
+    """Write a video; `times_ms` gives each frame its own time, `set_up` changes the stream before its first frame."""
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=rate)
+        if set_up:
+            set_up(stream)
         if times_ms:
             stream.codec_context.time_base = Fraction(1, 1000)
         for i, picture in enumerate(frames):
             if i == 0:
                 stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], pix_fmt
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture, format="rgba" if picture.shape[2] == 4 else "rgb24")
             if times_ms:
                 frame.pts, frame.time_base = times_ms[i], Fraction(1, 1000)
             container.mux(stream.encode(frame))
