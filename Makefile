@@ -19,10 +19,10 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), SIZE=small|earlier|large (pretrain), PYTHON=python3.12"
 
 setup: $(STAMP) ## create .venv and install the pinned tree (the other commands do it by themselves)
@@ -73,6 +73,10 @@ test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solve
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
 	@$(RUNNER) --profile $(PROFILE) $(NB) $(ARGS)
+
+measure-notebooks: $(STAMP) ## run notebooks (NB=03: one) in profile PROFILE and keep minutes and memory: measured.json
+	@status=0; $(RUNNER) --profile $(PROFILE) $(NB) || status=1; \
+	$(PY) -m instit_lite.classroom.measured --profile $(PROFILE) || status=1; exit $$status
 
 report: $(STAMP) ## build the report page from what was run in profile PROFILE
 	@$(PY) -m instit_lite.classroom.report --profile $(PROFILE)
