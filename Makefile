@@ -7,7 +7,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-INSTRUCTOR := $(VENV)/.instructor
+INSTRUCTOR := $(VENV)/.extra-instructor
+SITE := $(VENV)/.extra-site
 LOG := $(VENV)/install.log
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -19,7 +20,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report site lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -55,15 +56,15 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "[setup] done in $$seconds s"; touch $(STAMP)
 
-$(INSTRUCTOR): $(STAMP)
-	@echo "[setup] nbgrader, for instructors"; $(PY) -m pip install --disable-pip-version-check --quiet \
-	  -c constraints.txt -e '.[instructor]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $(INSTRUCTOR)
+$(VENV)/.extra-%: $(STAMP)
+	@echo "[setup] what '$*' needs beside"; $(PY) -m pip install --disable-pip-version-check --quiet \
+	  -c constraints.txt -e '.[$*]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $@
 
 demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
 	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
-test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solved and blank
+test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smoke, solved and blank
 	@status=0; export INSTIT_BUILD="$(CURDIR)/build/smoke"; rm -rf "$$INSTIT_BUILD"; \
 	echo "[test 1/3] pytest"; env -u INSTIT_BUILD $(PY) -m pytest || status=1; \
 	echo "[test 2/3] all notebooks in profile smoke"; $(RUNNER) --profile smoke || status=1; \
@@ -80,6 +81,9 @@ measure-notebooks: $(STAMP) ## run notebooks (NB=03: one) in profile PROFILE and
 
 report: $(STAMP) ## build the report page from what was run in profile PROFILE
 	@$(PY) -m instit_lite.classroom.report --profile $(PROFILE)
+
+site: $(SITE) ## build build/site from what was run in profile PROFILE (needs Node.js)
+	@$(PY) -m instit_lite.classroom.site --profile $(PROFILE)
 
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	@$(VENV)/bin/jupyter lab notebooks
