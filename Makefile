@@ -75,9 +75,9 @@ test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smok
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
 	@$(RUNNER) --profile $(PROFILE) $(NB) $(ARGS)
 
-measure-notebooks: $(STAMP) ## run notebooks (NB=03: one) in profile PROFILE and keep minutes and memory: measured.json
+measure-notebooks: $(STAMP) ## run notebooks (NB=03: one) in profile PROFILE and keep minutes and memory: measured.json, cards
 	@status=0; $(RUNNER) --profile $(PROFILE) $(NB) || status=1; \
-	$(PY) -m instit_lite.classroom.measured --profile $(PROFILE) || status=1; exit $$status
+	$(PY) -m instit_lite.classroom.measured --profile $(PROFILE) && $(PY) -m instit_lite.classroom.cards || status=1; exit $$status
 
 report: $(STAMP) ## build the report page from what was run in profile PROFILE
 	@$(PY) -m instit_lite.classroom.report --profile $(PROFILE)
