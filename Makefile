@@ -8,6 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 INSTRUCTOR := $(VENV)/.instructor
+BROWSER := $(VENV)/.browser
 LOG := $(VENV)/install.log
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -19,10 +20,10 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test test-browser notebooks report lab student grade bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), SIZE=small|earlier|large (pretrain), PYTHON=python3.12"
 
 setup: $(STAMP) ## create .venv and install the pinned tree (the other commands do it by themselves)
@@ -59,6 +60,12 @@ $(INSTRUCTOR): $(STAMP)
 	@echo "[setup] nbgrader, for instructors"; $(PY) -m pip install --disable-pip-version-check --quiet \
 	  -c constraints.txt -e '.[instructor]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $(INSTRUCTOR)
 
+$(BROWSER): $(STAMP)
+	@echo "[setup] playwright, for the browser tests"; $(PY) -m pip install --disable-pip-version-check --quiet \
+	  -c constraints.txt -e '.[browser]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }
+	@$(PY) tests/browser/lab.py || { echo "[setup] playwright's own browser"; \
+	  $(PY) -m playwright install chromium >>$(LOG) 2>&1; $(PY) tests/browser/lab.py || exit 1; }; touch $(BROWSER)
+
 demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
 	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
@@ -70,6 +77,9 @@ test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solve
 	echo "[test 3/3] the same with every exercise left blank"; \
 	$(PY) -m instit_lite.classroom.student && $(RUNNER) --profile smoke --folder "$$INSTIT_BUILD/student" || status=1; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
+
+test-browser: $(BROWSER) ## run notebooks 00-07 in JupyterLab in a headless browser and use their explorers; NB=03 one
+	@$(PY) -m pytest -v -m browser tests/browser $(if $(NB),-k $(NB)) $(ARGS)
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
 	@$(RUNNER) --profile $(PROFILE) $(NB) $(ARGS)
