@@ -9,6 +9,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 INSTRUCTOR := $(VENV)/.extra-instructor
 SITE := $(VENV)/.extra-site
+BROWSER := $(VENV)/.browser
 LOG := $(VENV)/install.log
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -20,7 +21,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report site lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test test-browser notebooks report site lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -60,6 +61,10 @@ $(VENV)/.extra-%: $(STAMP)
 	@echo "[setup] what '$*' needs beside"; $(PY) -m pip install --disable-pip-version-check --quiet \
 	  -c constraints.txt -e '.[$*]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $@
 
+$(BROWSER): $(VENV)/.extra-browser
+	@$(PY) tests/browser/lab.py || { echo "[setup] playwright's own browser"; \
+	  $(PY) -m playwright install chromium >>$(LOG) 2>&1; $(PY) tests/browser/lab.py || exit 1; }; touch $(BROWSER)
+
 demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
 	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
@@ -71,6 +76,9 @@ test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smok
 	echo "[test 3/3] the same with every exercise left blank"; \
 	$(PY) -m instit_lite.classroom.student && $(RUNNER) --profile smoke --folder "$$INSTIT_BUILD/student" || status=1; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
+
+test-browser: $(BROWSER) ## run notebooks 00-07 in JupyterLab in a headless browser and use their explorers; NB=03 one
+	@$(PY) -m pytest -v -m browser tests/browser $(if $(NB),-k $(NB)) $(ARGS)
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
 	@$(RUNNER) --profile $(PROFILE) $(NB) $(ARGS)
