@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instit_lite.classroom import figures
+from instit_lite.classroom import figures, road
+from instit_lite.classroom.findings import WIDEST
 from instit_lite.errors import InstitError
 
 ALT = "line chart of loss over steps, falling"
@@ -99,3 +100,14 @@ def test_style_is_legible_and_colour_is_not_alone():
     styles = list(plt.rcParams["axes.prop_cycle"])
     assert len({style["color"] for style in styles}) == len(styles)
     assert len({str(style["linestyle"]) for style in styles}) == len(styles)
+
+
+def test_the_road_shows_every_step_and_fits_the_page():
+    fig, alt = road.draw_road()
+    assert [axis.get_title(loc="left")[5:] for axis in fig.axes] == list(road.STEPS)
+    assert all(step in alt for step in road.STEPS)
+    assert picture(figures.figure_html(fig, alt=alt)).width * 96 / figures.DPI <= WIDEST
+
+
+def test_one_thing_has_one_colour():
+    assert len(set(figures.COLOUR_OF.values())) == len(figures.COLOUR_OF)
