@@ -63,12 +63,15 @@ demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/in
 	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
-test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solved and blank
-	@status=0; export INSTIT_BUILD="$(CURDIR)/build/smoke"; rm -rf "$$INSTIT_BUILD"; \
-	echo "[test 1/3] pytest"; env -u INSTIT_BUILD $(PY) -m pytest || status=1; \
-	echo "[test 2/3] all notebooks in profile smoke"; $(RUNNER) --profile smoke || status=1; \
-	echo "[test 3/3] the same with every exercise left blank"; \
-	$(PY) -m instit_lite.classroom.student && $(RUNNER) --profile smoke --folder "$$INSTIT_BUILD/student" || status=1; \
+test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solved and blank, two things at a time
+	@status=0; export OMP_NUM_THREADS=1 INSTIT_BUILD="$(CURDIR)/build/smoke" BLANK="$(CURDIR)/build/blank"; \
+	rm -rf "$$INSTIT_BUILD" "$$BLANK"; mkdir -p "$$BLANK"; \
+	echo "[test 1/2] pytest"; env -u INSTIT_BUILD $(PY) -m pytest -n 2 --dist loadfile || status=1; \
+	echo "[test 2/2] all notebooks in profile smoke, and beside them the same with every exercise left blank"; \
+	( export INSTIT_BUILD="$$BLANK"; $(PY) -m instit_lite.classroom.student && \
+	  $(RUNNER) --profile smoke --folder "$$BLANK/student" ) >"$$BLANK/log.txt" 2>&1 & blank=$$!; \
+	$(RUNNER) --profile smoke || status=1; \
+	echo "left blank:"; wait $$blank || status=1; cat "$$BLANK/log.txt"; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
