@@ -7,7 +7,9 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-INSTRUCTOR := $(VENV)/.instructor
+INSTRUCTOR := $(VENV)/.extra-instructor
+SITE := $(VENV)/.extra-site
+BROWSER := $(VENV)/.browser
 LOG := $(VENV)/install.log
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -19,10 +21,10 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test test-browser notebooks report site lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 	@echo "  variables: PROFILE=smoke|micro|gpu (default micro), NB=03 (one notebook), SIZE=small|earlier|large (pretrain), PYTHON=python3.12"
 
 setup: $(STAMP) ## create .venv and install the pinned tree (the other commands do it by themselves)
@@ -55,15 +57,19 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "[setup] done in $$seconds s"; touch $(STAMP)
 
-$(INSTRUCTOR): $(STAMP)
-	@echo "[setup] nbgrader, for instructors"; $(PY) -m pip install --disable-pip-version-check --quiet \
-	  -c constraints.txt -e '.[instructor]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $(INSTRUCTOR)
+$(VENV)/.extra-%: $(STAMP)
+	@echo "[setup] what '$*' needs beside"; $(PY) -m pip install --disable-pip-version-check --quiet \
+	  -c constraints.txt -e '.[$*]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $@
+
+$(BROWSER): $(VENV)/.extra-browser
+	@$(PY) tests/browser/lab.py || { echo "[setup] playwright's own browser"; \
+	  $(PY) -m playwright install chromium >>$(LOG) 2>&1; $(PY) tests/browser/lab.py || exit 1; }; touch $(BROWSER)
 
 demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
 	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
-test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solved and blank, two things at a time
+test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smoke, solved and blank, two things at a time
 	@status=0; export OMP_NUM_THREADS=1 INSTIT_BUILD="$(CURDIR)/build/smoke" BLANK="$(CURDIR)/build/blank"; \
 	rm -rf "$$INSTIT_BUILD" "$$BLANK"; mkdir -p "$$BLANK"; \
 	echo "[test 1/2] pytest"; env -u INSTIT_BUILD $(PY) -m pytest -n 2 --dist loadfile || status=1; \
@@ -74,11 +80,21 @@ test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solve
 	echo "left blank:"; wait $$blank || status=1; cat "$$BLANK/log.txt"; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
 
+test-browser: $(BROWSER) ## run notebooks 00-07 in JupyterLab in a headless browser and use their explorers; NB=03 one
+	@$(PY) -m pytest -v -m browser tests/browser $(if $(NB),-k $(NB)) $(ARGS)
+
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
 	@$(RUNNER) --profile $(PROFILE) $(NB) $(ARGS)
 
+measure-notebooks: $(STAMP) ## run notebooks (NB=03: one) in profile PROFILE and keep minutes and memory: measured.json, cards
+	@status=0; $(RUNNER) --profile $(PROFILE) $(NB) || status=1; \
+	$(PY) -m instit_lite.classroom.measured --profile $(PROFILE) && $(PY) -m instit_lite.classroom.cards || status=1; exit $$status
+
 report: $(STAMP) ## build the report page from what was run in profile PROFILE
 	@$(PY) -m instit_lite.classroom.report --profile $(PROFILE)
+
+site: $(SITE) ## build build/site from what was run in profile PROFILE (needs Node.js)
+	@$(PY) -m instit_lite.classroom.site --profile $(PROFILE)
 
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	@$(VENV)/bin/jupyter lab notebooks

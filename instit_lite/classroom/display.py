@@ -16,12 +16,18 @@ def headless() -> bool:
     return os.environ.get("INSTIT_HEADLESS") == "1"
 
 
-def publish(html: str, plain: str, widget=None) -> None:
-    """Show `html`, or in a live notebook `widget`; outside IPython print the twin `plain`."""
+def publish(html: str, plain: str, widget=None, update=None):
+    """Show `html`, or in a live notebook `widget`; outside IPython print the twin `plain`.
+
+    Returns what a later call takes as `update`, to put its picture in the place of this one; None outside IPython.
+    """
     if get_ipython() is None:
         print(plain)
-        return
+        return None
     bundle = {"text/html": html, "text/plain": plain}
     if widget is not None and not headless():
         bundle = widget._repr_mimebundle_() | bundle
-    display(bundle, raw=True)
+    if update is None:
+        return display(bundle, raw=True, display_id=True)
+    update.update(bundle, raw=True)
+    return update

@@ -76,6 +76,17 @@ def figure_html(fig: Figure, *, alt: str, caption: str | None = None) -> str:
     return image_html(buffer.getvalue(), alt, width=width, caption=caption)
 
 
+def data_at(fig: Figure, across: float, down: float) -> tuple[float, float] | None:
+    """Return the data point (x, y) under a place of a picture that `figure_html` made, None beside all axes.
+
+    `across` and `down` are shares of the picture's width and height, from its top left corner.
+    """
+    cut = fig.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])  # in inches: what `savefig` keeps
+    point = fig.dpi * (cut.x0 + across * cut.width), fig.dpi * (cut.y1 - down * cut.height)
+    axis = next((axis for axis in fig.axes if axis.bbox.contains(*point)), None)
+    return None if axis is None else tuple(axis.transData.inverted().transform(point).tolist())
+
+
 def show_figure(fig: Figure, *, alt: str, caption: str | None = None) -> None:
     """Show `fig` with alt text and close it; raise `InstitError` where `alt` says nothing."""
     publish(figure_html(fig, alt=alt, caption=caption), check_alt(alt))

@@ -16,6 +16,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 from .. import __version__
 from ..errors import InstitError, NotebookError, UnreadableInput, end_with
 from ..profiles import atomic_write_text, build_dir, get_profile, repo_root
@@ -23,6 +25,7 @@ from .findings import Finding, code_cells, executed
 from .normalise import read
 from .process import Ended, watch
 from .progress import Progress
+from .resources import cores
 from .start import installed
 
 HOUR = 3600  # seconds
@@ -46,6 +49,9 @@ class Status:
     executed_notebook: str
     versions: dict[str, str]
     cell_seconds: list[float] = field(default_factory=list)
+    downloads_mb: int = 0  # by which the hub's cache grew
+    dollars: float = 0.0  # a headless run has no key, so that nothing can be billed
+    machine: str = ""
 
 
 def find_notebooks(names: list[str], folder: Path | None = None) -> list[Path]:
@@ -62,8 +68,9 @@ def find_notebooks(names: list[str], folder: Path | None = None) -> list[Path]:
 
 
 def environment(profile: str) -> dict[str, str]:
-    """Return the environment of a headless kernel; outside profile gpu the hub stays untouched."""
+    """Return the environment of a headless kernel: no key; outside profile gpu the hub stays untouched."""
     env = os.environ | {"INSTIT_HEADLESS": "1", "JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUNBUFFERED": "1"}
+    env.pop("OPENAI_API_KEY", None)
     return env if profile == "gpu" else env | {"HF_HUB_OFFLINE": "1"}
 
 
@@ -87,6 +94,7 @@ def run_notebook(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
     progress = Progress(label or path.stem, output)
+    machine, cached = describe_machine(), hub_cache_mb()
     with tempfile.TemporaryDirectory(prefix="instit") as scratch:
         job_path, result, log_path = (Path(scratch) / name for name in ("job.json", "result.json", "log.txt"))
         job = {
@@ -100,7 +108,8 @@ def run_notebook(
             env = environment(profile)
             ended = watch(command, env=env, log=log, limit=notebook_limit, tick=progress.tick)
         found = judge(result, ended, notebook_limit, log_path, progress)
-    status = summarise(output, found, ended, profile, seed)
+    cost = {"machine": machine, "downloads_mb": max(0, hub_cache_mb() - cached)}
+    status = summarise(output, found, ended, profile, seed, cost)
     progress.say(f"{status.seconds:.1f} s {'ok' if status.ok else 'FAILED'}")
     for finding in found:
         print(f"      {finding}", flush=True)
@@ -121,8 +130,25 @@ def judge(result: Path, ended: Ended, limit: float, log: Path, progress: Progres
     return [Finding("runner", f"{message}. {said[-1]}".strip())]
 
 
-def summarise(output: Path, found: list[Finding], ended: Ended, profile: str, seed: int) -> Status:
-    """Write and return the status of a run that was to write the notebook `output`."""
+def hub_cache_mb() -> int:
+    """Return the size of what was downloaded from the hub, in MB."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return round(sum(file.stat().st_size for file in Path(HF_HUB_CACHE).rglob("*") if file.is_file()) / 1e6)
+
+
+def describe_machine() -> str:
+    """Return in words what a run has to itself: processors and memory, and whether others were at work before it."""
+    memory = psutil.virtual_memory().total / 2**30
+    load = psutil.getloadavg()[0]
+    busy = f", while other programs used {load:.1f} cores" if load > cores() / 4 else ""
+    return f"{platform.system()} {platform.machine()}, {cores()} cores, {memory:.0f} GB{busy}"
+
+
+def summarise(
+    output: Path, found: list[Finding], ended: Ended, profile: str, seed: int, cost: dict | None = None
+) -> Status:
+    """Write and return the status of a run that was to write the notebook `output`; `cost` is what else was measured."""
     done, seconds = 0, []
     if output.exists():
         notebook = read(output)
@@ -135,6 +161,7 @@ def summarise(output: Path, found: list[Finding], ended: Ended, profile: str, se
         cells_executed=done, cell_seconds=[round(value, 3) for value in seconds],
         peak_rss_mb=round(ended.peak_rss_mb), findings=found, finished=time.strftime("%Y-%m-%d %H:%M:%S"),
         executed_notebook=output.name, versions=versions | {name: installed(name) for name in NAMED_VERSIONS},
+        **(cost or {}),
     )  # fmt: skip
     atomic_write_text(output.with_suffix(".json"), json.dumps(asdict(status), indent=1) + "\n")
     return status

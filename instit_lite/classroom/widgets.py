@@ -2,6 +2,8 @@
 
 The twin, small multiples of the given states, is what a headless run, a printed page and a screen without
 widgets show. Errors never hide: headless they fail the cell, live they stand in red below the controls.
+ipywidgets hear no clicks in a picture and name no slider: one constant script, `explorer.html`, writes the place of
+a click into a hidden text and gives each slider its name.
 """
 
 from __future__ import annotations
@@ -9,27 +11,32 @@ from __future__ import annotations
 import html
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import ipywidgets
 from matplotlib.figure import Figure
 
 from ..errors import InstitError
 from .display import headless, publish
-from .figures import figure_html
+from .figures import data_at, figure_html
 
 Draw = Callable[[dict], Figure]
 Alt = str | Callable[[dict], str]
+Click = Callable[[dict, float, float], dict]
+SCRIPT = Path(__file__).with_name("explorer.html")
 
 
 def explorer(
-    draw: Draw, controls: Mapping[str, Sequence], static_states: Sequence[Mapping], *, alt: Alt
-) -> None:
+    draw: Draw, controls: Mapping[str, Sequence], static_states: Sequence[Mapping], *, alt: Alt,
+    click: Click | None = None,
+) -> None:  # fmt: skip
     """Let the reader move `controls` and see `draw` answer.
 
     `controls` maps a name to its values: a `range` becomes a slider, [False, True] a check box, any other
     sequence a drop-down. `draw` takes a dict with one value per control, returns a new figure and changes
     nothing else. `static_states` are those of the twin; a control left out there takes its first value. `alt`
-    is a sentence, or a function from state to sentence. Raises `InstitError` for states that name unknown
+    is a sentence, or a function from state to sentence. `click` takes the state and the place (x, y) of a click, in
+    data units of the axis under it, and returns the controls that change; nothing may be reached by click alone. Raises `InstitError` for states that name unknown
     controls or values; whatever `draw` raises fails a headless cell.
     """
     if not controls or not static_states:
@@ -40,11 +47,13 @@ def explorer(
         figure_html(draw(dict(state)), alt=text, caption=_label(state)) for state, text in zip(states, alts)
     ]
     said = " ".join(f"[{_label(state)}] {text}" for state, text in zip(states, alts))
-    widget = _live(draw, controls, states[0], alt)
+    widget = _live(draw, controls, states[0], alt, click)
     publish(
         f'<div class="instit-twin">{"".join(pictures)}</div>',
         f"Static twin of an explorer ({', '.join(controls)}): {said}", widget,
     )
+    if not headless():
+        publish(SCRIPT.read_text(encoding="utf-8"), "Tab to a control, then use the arrow keys or Space.")
 
 
 def _label(state: Mapping) -> str:
@@ -70,19 +79,32 @@ def _control(name: str, values: Sequence, value):
         low, high, step = min(values), max(values), abs(values.step)
         return ipywidgets.IntSlider(value, low, high, step, continuous_update=False, **common)
     if list(values) == [False, True]:
-        return ipywidgets.Checkbox(value, indent=False, **common)
+        return ipywidgets.Checkbox(value, indent=False, layout={"width": "auto"}, **common)
     return ipywidgets.Dropdown(options=[(str(item), item) for item in values], value=value, **common)
 
 
-def _live(draw: Draw, controls: Mapping[str, Sequence], first: dict, alt: Alt) -> ipywidgets.VBox:
-    """Return the live widget; headless, move its first control once so that the real callback runs."""
+def _live(
+    draw: Draw, controls: Mapping[str, Sequence], first: dict, alt: Alt, click: Click | None
+) -> ipywidgets.VBox:
+    """Return the live widget; headless, move its first control once, and click, so that the real callbacks run."""
     parts = {name: _control(name, values, first[name]) for name, values in controls.items()}
-    picture = ipywidgets.HTML()
+    picture, place, shown = ipywidgets.HTML(), ipywidgets.Text(layout={"display": "none"}), []
 
-    def update(_change=None) -> None:
-        state = {name: part.value for name, part in parts.items()}
+    def state() -> dict:
+        return {name: part.value for name, part in parts.items()}
+
+    def update() -> None:
+        shown[:] = [draw(state())]
+        picture.value = figure_html(shown[0], alt=_alt(alt, state()))
+
+    def clicked() -> None:
+        across, down = map(float, place.value.split()[:2])
+        for name, value in (click(state(), *at) if (at := data_at(shown[0], across, down)) else {}).items():
+            parts[name].value = value
+
+    def guarded(work: Callable[[], None]) -> None:
         try:
-            picture.value = figure_html(draw(state), alt=_alt(alt, state))
+            work()
         except Exception:
             if headless():
                 raise
@@ -90,11 +112,19 @@ def _live(draw: Draw, controls: Mapping[str, Sequence], first: dict, alt: Alt) -
             picture.value = f'<pre style="color:#a00000" role="alert">{trace}</pre>'
 
     for part in parts.values():
-        part.observe(update, names="value")
+        part.observe(lambda _change: guarded(update), names="value")
+    place.observe(lambda _change: guarded(clicked), names="value")
+    guarded(update)
     name = next(iter(controls))
     others = [value for value in controls[name] if value != first[name]]
     if headless() and others:
         parts[name].value = others[-1]
-    else:
-        update()
-    return ipywidgets.VBox([*parts.values(), picture])
+    if headless() and click:
+        place.value = "0.5 0.5"
+    bar = ipywidgets.Box([*parts.values()], layout={"flex_flow": "row wrap"})
+    root = ipywidgets.VBox([bar, picture, place])
+    root.add_class("instit-explorer")
+    place.add_class("instit-place")
+    if click:
+        picture.add_class("instit-clickable")
+    return root

@@ -40,9 +40,18 @@ def draw_marks(
     check_frame(detections, shape, 1)
     field = Field(detections.mask, detections.tracker_id)
     ids = detections.tracker_id.tolist()
-    only = ids if only is None else only
     anchors = place_marks(detections, {i: box_size(look, str(i), shape) for i in ids}, previous, field)
-    for mark_id, mask, window in zip(ids, detections.mask, field.windows):
+    paint_marks(marked, detections, anchors, look, field, ids if only is None else only)
+    return marked, anchors
+
+
+def paint_marks(
+    marked: np.ndarray, detections: sv.Detections, anchors: Mapping[int, Anchor], look: Style, field: Field,
+    only: Collection[int],
+) -> None:  # fmt: skip
+    """Paint the marks `only` where `anchors` says, with their contours; writes to `marked`. `field` is the frame's."""
+    shape = marked.shape[:2]
+    for mark_id, mask, window in zip(detections.tracker_id.tolist(), detections.mask, field.windows):
         if window is not None and look.contour_alpha and mark_id in only:
             draw_region(marked[window], mask[window], id_colour(look, mark_id), look, min(shape))
     visible = {mark_id: anchor for mark_id, anchor in anchors.items() if mark_id in only}
@@ -52,7 +61,6 @@ def draw_marks(
     for mark_id, anchor in visible.items():
         keep, add = patch(look, str(mark_id), shape)
         marked[anchor.window] = (marked[anchor.window] * keep + add).astype(np.uint8)
-    return marked, anchors
 
 
 def mark_clip(

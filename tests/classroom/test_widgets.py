@@ -76,7 +76,8 @@ def test_live_error_is_visible_and_escaped(shown, monkeypatch):
         return draw(state)
 
     widgets.explorer(brittle, CONTROLS, [{"height": 1}], alt=alt)
-    slider, check, picture = shown[0][2].children
+    bar, picture, _ = shown[0][2].children
+    slider, check = bar.children
     before = picture.value
     slider.value = 2
     assert "ValueError" in picture.value and "<script>" not in picture.value
