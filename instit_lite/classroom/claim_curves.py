@@ -6,6 +6,7 @@ Small dots are single trainings, lines and large markers their means; accuracies
 from __future__ import annotations
 
 import re
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from ..claims.declared import CURVES
 from ..evaluation.difficulty import LEVELS
 from .claim_figures import Drawn, claim_of, interval, nothing
-from .figures import PALETTE
+from .figures import COLOUR_OF, PALETTE
 
 LINES = {  # arms of the paper's Table 7
     "general_only": "0: general\nonly", "groups1": "1: + instance\ncaptions", "groups2": "2: + temporal\nchanges",
@@ -25,8 +26,12 @@ SIDES = {  # from the base to the full recipe, with the controls between them
     "main@blind": "SFT, blind", "main@bare": "SFT, marks removed", "main@permuted": "SFT, ids permuted",
     "main@first_frame": "SFT, first frame marked", "main@other_style": "SFT, other mark style", "main": "SFT",
 }  # fmt: skip
-LOOK = {"image": (PALETTE["blue"], "o", "-"), "video": (PALETTE["orange"], "s", "--")}
-AFTER, BEFORE, GUESS = (PALETTE["blue"], "o", "-"), (PALETTE["amber"], "s", "--"), (PALETTE["black"], "", ":")
+LOOK = {"image": (COLOUR_OF["image"], "o", "-"), "video": (COLOUR_OF["video"], "s", "--")}
+AFTER, BEFORE, GUESS = (COLOUR_OF["after SFT"], "o", "-"), (COLOUR_OF["base"], "s", "--"), (COLOUR_OF["prior"], "", ":")
+SIDE_LOOK = {  # the others are grey
+    "base": (COLOUR_OF["base"], "s"), "main": (COLOUR_OF["after SFT"], "o"),
+    "main@blind": (COLOUR_OF["blind"], "^"), "main@bare": (COLOUR_OF["no marks"], "D"),
+}  # fmt: skip
 
 
 def accuracies(ledger: dict, side: str, split: str, format: str = "open") -> np.ndarray | None:
@@ -44,8 +49,8 @@ def line(axis: Axes, found: list[np.ndarray | None], look: tuple, label: str) ->
     for x, values in known:
         if len(values) > 1:
             axis.plot([x] * len(values), values, ".", color=colour, markersize=4, linestyle="none", alpha=0.7)
-    means = [values.mean() for _, values in known]
-    axis.plot([x for x, _ in known], means, marker=marker, color=colour, linestyle=dash, label=label)
+    means = [np.nan if values is None else values.mean() for values in found]  # no line across what was not measured
+    axis.plot(range(len(found)), means, marker=marker, color=colour, linestyle=dash, label=label)
     said = ", ".join("–" if values is None else f"{values.mean():.0f}" for values in found)
     return f"{label} {said if known else 'not measured'}"
 
@@ -57,12 +62,12 @@ def data_lines(ledger: dict) -> Drawn:
         return nothing("claim C7")
     claim = claim_of(ledger, "C7")
     paper = [float(n) for n in re.findall(r"\d+\.\d", claim["paper"]["figure"])] if claim else []
-    fig, axes = plt.subplots(1, 2, figsize=(11, 3.9), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.9), sharey=True)
     said = [line(axes[0], found, LOOK[split], split) for split, found in ours.items()]
-    for split, colour in zip(LOOK, ("sky", "amber")):
+    for split in LOOK:
         prior = accuracies(ledger, "prior", split)
         if prior is not None:
-            line(axes[0], [prior] * len(LINES), (PALETTE[colour], "", ":"), f"{split}, marks not read")
+            line(axes[0], [prior] * len(LINES), (COLOUR_OF[split], "", ":"), f"{split}, marks not read")
     for split, figures in zip(LOOK, (paper[:5], paper[5:])):
         line(axes[1], [np.array([v]) for v in figures], LOOK[split], split)
     axes[0].set(ylim=(0, 100), ylabel="accuracy in %")
@@ -76,20 +81,21 @@ def data_lines(ledger: dict) -> Drawn:
 def difficulty_curves(ledger: dict) -> Drawn:
     """Claim C11: accuracy before and after SFT and of a guess without marks, by level of four difficulties."""
     looks = {"main": ("SFT", AFTER), "base": ("base", BEFORE), "prior": ("marks not read", GUESS)}
-    fig, axes = plt.subplots(1, len(CURVES), figsize=(13, 3.9), sharey=True)
+    fig, axes = plt.subplots(2, 2, figsize=(9, 6), sharey=True)
     said = []
-    for axis, curve in zip(axes, CURVES):
+    for axis, curve in zip(axes.flat, CURVES):
         names = [level.name for level in LEVELS[curve]]
         found = {arm: [accuracies(ledger, f"{arm}@{curve}-{i}", "image") for i in range(len(names))] for arm in looks}
         lines = [line(axis, found[arm], look, label) for arm, (label, look) in looks.items()]
         said.append(f"{curve}: {', '.join(lines)}")
         axis.set_title(curve, loc="left")
-        axis.set_xticks(range(len(names)), names, fontsize=8, rotation=25, ha="right")
+        axis.set_xticks(range(len(names)), [textwrap.fill(name, 11) for name in names], fontsize=9)
     if hardest_curve(ledger) is None:
         plt.close(fig)
         return nothing("claim C11")
-    axes[0].set(ylim=(0, 100), ylabel="accuracy in %, image, open-ended")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncol=3)
+    axes[0, 0].set(ylim=(0, 100))
+    fig.supylabel("accuracy in %, image, open-ended", fontsize=11)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", ncol=3)
     return fig, f"Four line charts of image accuracy by difficulty, from easy to hard. {'; '.join(said)}."
 
 
@@ -133,11 +139,11 @@ def before_after(ledger: dict) -> Drawn:
     measured = {split: {name: accuracies(ledger, side, split) for side, name in SIDES.items()} for split in LOOK}
     if all(values is None for found in measured.values() for values in found.values()):
         return nothing("base, recipe and controls")
-    fig, axes = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(9.5, 4.4), sharey=True)
     said = []
     for axis, (split, found) in zip(axes, measured.items()):
-        colour, marker, _ = LOOK[split]
-        for y, values in enumerate(found.values()):
+        for y, (side, values) in enumerate(zip(SIDES, found.values())):
+            colour, marker = SIDE_LOOK.get(side, (PALETTE["grey"], "o"))
             if values is None:
                 axis.text(50, y, "not measured", ha="center", va="center", fontsize=9, color=PALETTE["grey"])
                 continue

@@ -27,6 +27,10 @@ PALETTE = {
     "blue": "#0072B2", "orange": "#D55E00", "green": "#009E73", "pink": "#CC79A7",
     "amber": "#E69F00", "sky": "#56B4E9", "black": "#000000", "grey": "#767676",
 }  # fmt: skip
+COLOUR_OF = {  # one thing has one colour in all figures
+    "base": PALETTE["orange"], "after SFT": PALETTE["blue"], "no marks": PALETTE["amber"], "blind": PALETTE["sky"],
+    "majority": PALETTE["grey"], "prior": PALETTE["black"], "image": PALETTE["pink"], "video": PALETTE["green"],
+}  # fmt: skip
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 CSS_PIXELS_PER_INCH = 96
 DPI = 120

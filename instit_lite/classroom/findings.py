@@ -15,6 +15,9 @@ from nbformat import NotebookNode
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 TRACEBACK = re.compile(r"^\s*Traceback \(most recent call last\)", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+IMAGE = re.compile(r"<img\b[^>]*>")
+ALT, WIDTH = re.compile(r'\balt="[^"]*\w\s+\w[^"]*"'), re.compile(r'\bwidth="(\d+)"')
+WIDEST = 960  # CSS pixels, ten inches: what a page shows without shrinking the letters much
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}
 
 
@@ -42,6 +45,12 @@ def output_error(output: dict) -> str | None:
             return f"a traceback on stderr that stopped nothing: {text.splitlines()[-1].strip()}"
     if any(kind.startswith("image/") for kind in output.get("data", {})):
         return "a picture without alt text: show figures with `show_figure`, which also closes them"
+    for image in IMAGE.findall("".join(output.get("data", {}).get("text/html", ""))):
+        width = WIDTH.search(image)
+        if not ALT.search(image):
+            return "an image without alt text in HTML"
+        if width and int(width[1]) > WIDEST:
+            return f"a picture {width[1]} pixels wide, more than {WIDEST}: its letters would shrink on the page"
     return None
 
 

@@ -48,6 +48,17 @@ def test_a_picture_without_alt_text_is_an_error():
     assert found.cell == 1 and "alt text" in found.message
 
 
+@pytest.mark.parametrize("image, problem", [
+    ('<img src="data:," alt="two rising lines" width="700">', None),
+    ('<img src="data:," alt="" width="700">', "alt text"), ('<img src="data:,">', "alt text"),
+    ('<img src="data:," alt="two rising lines" width="1200">', "1200 pixels wide"),
+])  # fmt: skip
+def test_images_in_html_say_what_they_show_and_fit_the_page(image, problem):
+    shown = new_output("display_data", data={"text/html": f"<figure>{image}</figure>"})
+    found = findings.inspect_run(ran(cell("draw()", outputs=[shown])))
+    assert [problem in f.message for f in found] == ([] if problem is None else [True])
+
+
 def test_announced_error_is_allowed():
     assert findings.inspect_run(ran(cell(), cell(outputs=[ERROR], tags=["raises-exception"]))) == []
 
