@@ -29,7 +29,7 @@ from ..evaluation.pointing import pointer_benches, pointer_samples
 from ..evaluation.report import answer_and_keep
 from ..evaluation.score import marks_of
 from ..marks.images import write_jpeg
-from ..model.adapter import adapter_folder
+from ..model.adapter import LORA_FILE, adapter_folder, read_card
 from ..model.load import Base, load_base
 from ..model.merge import merge_adapter
 from ..profiles import PROFILES, Profile, atomic_write_text, build_dir, get_profile
@@ -148,7 +148,8 @@ def measure(profile: Profile, adapters: Sequence[str | Path], out: str | Path, s
     """Measure from every tuned model, one a seed; returns what `kept_file` holds."""
     bench = benches(profile)
     items = {"bench": bench[0], "pointers": bench[1]["number"]}
-    about = {"profile": profile.name, **made_here(), **sizes(profile), "batch": profile.sft_batch, "rate": RATE}
+    about = {"profile": profile.name, **made_here(), **sizes(profile), "batch": profile.sft_batch, "rate": RATE,
+             "adapters": [read_card(adapter_folder(a))["files"][LORA_FILE] for a in adapters]}  # fmt: skip
     facts = {name: [[i.split, i.kind, i.clip_id] for i in own] for name, own in items.items()}
     seeds = [measure_seed(profile, seed, a, Path(out) / f"seed{seed}", bench, say) for seed, a in enumerate(adapters)]
     return about | {"items": facts, "seeds": seeds}
@@ -160,9 +161,9 @@ def kept_file(profile: str) -> Path:
 
 
 def read_beyond(profile: Profile, adapter: str | Path, anew: bool = False, say: Say = print) -> dict:
-    """The measurement that is kept of a profile; without one, or `anew`, it is made from one tuned model."""
-    path = kept_file(profile.name)
-    if path.exists() and not anew:
+    """The measurement that is kept in the repository; in profile smoke, or `anew`, it is made from one tuned model."""
+    path = kept_file("micro")
+    if path.exists() and profile.name != "smoke" and not anew:
         return json.loads(path.read_text(encoding="utf-8"))
     return measure(profile, [adapter], build_dir("beyond", profile.name), say)
 
