@@ -123,16 +123,20 @@ def accuracy_findings(
 
 
 def group_difference(values: np.ndarray, inside: np.ndarray, clips: Sequence[Hashable]) -> tuple[Interval, float]:
-    """Mean of `values` [n] inside a group minus outside, its interval clustered by clip, and a p-value of no difference."""
-    a, b = values[inside].mean(), values[~inside].mean()
-    parts = np.where(inside, (values - a) / inside.sum(), -(values - b) / (~inside).sum())
-    sums = cluster_sums(parts, clips)
-    g, mean = len(sums), float(a - b)
-    error = float(np.sqrt(g / (g - 1) * (sums**2).sum())) if g > 1 else 0.0
-    if error < 1e-12:
+    """Mean of `values` [n] inside a group minus outside, its interval clustered by clip, and a p-value of no difference.
+
+    The p-value takes the spread around the common mean, as it would be without a difference: the spread within a small
+    group is underestimated, and many comparisons would find too much.
+    """
+    means = values[inside].mean(), values[~inside].mean()
+    mean, weights = float(means[0] - means[1]), np.where(inside, 1 / inside.sum(), -1 / (~inside).sum())
+    own, common = (cluster_sums(weights * (values - m), clips) for m in (np.where(inside, *means), values.mean()))
+    g = len(own)
+    error, null = (float(np.sqrt(g / max(1, g - 1) * (sums**2).sum())) for sums in (own, common))
+    if g < 2 or null < 1e-12:
         return Interval(mean, -1.0, 1.0), 1.0
     reach = float(t.ppf(0.5 + LEVEL / 2, g - 1)) * error
-    return Interval(mean, mean - reach, mean + reach), float(2 * t.sf(abs(mean) / error, g - 1))
+    return Interval(mean, mean - reach, mean + reach), float(2 * t.sf(abs(mean) / null, g - 1))
 
 
 def preference_findings(
