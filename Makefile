@@ -19,7 +19,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report lab student grade bench soak pretrain claims beyond edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -59,8 +59,8 @@ $(INSTRUCTOR): $(STAMP)
 	@echo "[setup] nbgrader, for instructors"; $(PY) -m pip install --disable-pip-version-check --quiet \
 	  -c constraints.txt -e '.[instructor]' >>$(LOG) 2>&1 || { tail -n 5 $(LOG); exit 1; }; touch $(INSTRUCTOR)
 
-demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
-	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
+demo: $(STAMP) ## run notebooks 00-08 in profile micro and build build/report/index.html
+	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 08 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
 test: $(INSTRUCTOR) ## run all tests, then all notebooks in profile smoke, solved and blank
@@ -97,6 +97,10 @@ pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 
 claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6, ARGS=--list, ARGS=--anew
 	@$(PY) -m instit_lite.claims --profile $(PROFILE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+beyond: $(STAMP) ## measure notebook 08's second round from the claims' tuned models (resumable; a quarter of an hour each)
+	@OMP_NUM_THREADS=1 $(PY) -m instit_lite.claims.beyond $(ARGS) --keep \
+	  $(or $(wildcard build/claims/micro/main/seed*/sft/adapter),$(error train them first: make claims ONLY=C2))
 
 edit: $(STAMP) ## edit notebook NB=03 as text in $EDITOR and write it back
 	@notebook=$$(ls notebooks/$(NB)_*.ipynb 2>/dev/null); \

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ from ..training.recipe import samples_of
 from ..training.sft import run_sft
 from .annotator import Asked, Told, annotate, dialogues_of, doubts, truthful, units, without
 from .origin import made_here
+from .room import read_json
 from .verdict import Estimate, difference
 
 BENCH = BENCH_SEED + 2 * BENCH_SPAN  # bench 0 is the notebooks', bench 1 the claims'
@@ -125,7 +127,10 @@ def right(base: Base, items: Sequence[BenchItem], path: Path, batch: int) -> str
 
 def measure_seed(profile: Profile, seed: int, adapter: str | Path, out: Path, bench: tuple, say: Say = print) -> dict:
     """All rounds that start from one tuned model; a killed run goes on. Returns counts and marks by model and bench."""
-    out.mkdir(parents=True, exist_ok=True)
+    own = {"adapter": weights_of(adapter), "seed": seed, "frames": profile.n_frames, **sizes(profile)}
+    if read_json(out / "round.json") != own:  # another model or other scenes: nothing here belongs to it
+        shutil.rmtree(out, ignore_errors=True)
+        atomic_write_text(out / "round.json", json.dumps(own) + "\n")
     if not (out / "merged").exists():
         merge_adapter(adapter_folder(adapter), out / "merged", tell=say)
     base = load_base(str(out / "merged"))
@@ -149,10 +154,15 @@ def measure(profile: Profile, adapters: Sequence[str | Path], out: str | Path, s
     bench = benches(profile)
     items = {"bench": bench[0], "pointers": bench[1]["number"]}
     about = {"profile": profile.name, **made_here(), **sizes(profile), "batch": profile.sft_batch, "rate": RATE,
-             "adapters": [read_card(adapter_folder(a))["files"][LORA_FILE] for a in adapters]}  # fmt: skip
+             "adapters": [weights_of(a) for a in adapters]}  # fmt: skip
     facts = {name: [[i.split, i.kind, i.clip_id] for i in own] for name, own in items.items()}
     seeds = [measure_seed(profile, seed, a, Path(out) / f"seed{seed}", bench, say) for seed, a in enumerate(adapters)]
     return about | {"items": facts, "seeds": seeds}
+
+
+def weights_of(adapter: str | Path) -> str:
+    """A hash of an adapter's weights; raises `ModelError` where the folder holds none, or a damaged one."""
+    return read_card(adapter_folder(adapter))["files"][LORA_FILE]
 
 
 def kept_file(profile: str) -> Path:

@@ -30,8 +30,10 @@ def bias_figure(findings: Sequence[Finding], label: str) -> Figure:
     """One panel for each attribute, in percent or points; what stands after the correction has a filled diamond."""
     groups = list(dict.fromkeys(f.attribute for f in findings))
     most = max(sum(f.attribute == group for f in findings) for group in groups)
-    fig, axes = plt.subplots(1, len(groups), figsize=(1.3 + 2.1 * len(groups), 0.28 * most + 1), squeeze=False)
-    for axis, group in zip(axes[0], groups):
+    columns = len(groups) if len(groups) <= 4 else 3
+    size = (1.3 + 2.1 * columns, (0.28 * most + 1) * -(-len(groups) // columns))
+    fig, axes = plt.subplots(-(-len(groups) // columns), columns, figsize=size, squeeze=False)
+    for axis, group in zip(axes.flat, groups):
         own = [f for f in findings if f.attribute == group]
         looks = [("orange", "D") if f.plain else ("grey", "|") for f in own]
         forest(axis, [(f.value, *(100 * np.array(f.found)), *look) for f, look in zip(own, looks)], 100 * own[0].expected)

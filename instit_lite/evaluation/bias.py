@@ -24,6 +24,7 @@ from .statistics import LEVEL, Interval, cluster_sums, clustered_interval, sign_
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "shape": SHAPES, "colour": tuple(COLOURS), "size": tuple(SIZES), "place": PLACES,
 }  # fmt: skip
+FEW = 8  # questions below which a group is not compared: its spread is not known
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def accuracy_findings(
     for attribute, values in ATTRIBUTES.items():
         own = np.array([getattr(told[k], attribute) for k in use])
         for value in values:
-            if 2 <= (own == value).sum() <= len(own) - 2:
+            if FEW <= (own == value).sum() <= len(own) - FEW:
                 found, p = group_difference(rest, own == value, names)
                 rows.append(Finding(attribute, value, int((own == value).sum()), found, 0.0, p))
     return corrected(rows)
