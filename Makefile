@@ -21,7 +21,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser notebooks report site lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test test-browser notebooks report site lab student grade measure-notebooks bench soak pretrain claims beyond edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -65,8 +65,8 @@ $(BROWSER): $(VENV)/.extra-browser
 	@$(PY) tests/browser/lab.py || { echo "[setup] playwright's own browser"; \
 	  $(PY) -m playwright install chromium >>$(LOG) 2>&1; $(PY) tests/browser/lab.py || exit 1; }; touch $(BROWSER)
 
-demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
-	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
+demo: $(STAMP) ## run notebooks 00-08 in profile micro and build build/report/index.html
+	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 08 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
 test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smoke, solved and blank, two things at a time
@@ -116,6 +116,10 @@ pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 
 claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6, ARGS=--list, ARGS=--anew
 	@$(PY) -m instit_lite.claims --profile $(PROFILE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+beyond: $(STAMP) ## measure notebook 08's second round from the claims' tuned models (resumable; a quarter of an hour each)
+	@OMP_NUM_THREADS=1 $(PY) -m instit_lite.claims.beyond $(ARGS) --keep \
+	  $(or $(wildcard build/claims/micro/main/seed*/sft/adapter),$(error train them first: make claims ONLY=C2))
 
 edit: $(STAMP) ## edit notebook NB=03 as text in $EDITOR and write it back
 	@notebook=$$(ls notebooks/$(NB)_*.ipynb 2>/dev/null); \
