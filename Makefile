@@ -19,7 +19,7 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report lab student grade measure-notebooks run-sheets bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,9 @@ student: $(INSTRUCTOR) ## copies of the notebooks without solutions and hidden t
 
 grade: $(INSTRUCTOR) ## grade SUBMISSIONS=folder (a folder per student): build/grades
 	@$(PY) -m instit_lite.classroom.grade $(SUBMISSIONS)
+
+run-sheets: $(STAMP) ## a workshop by the minute, for 90 minutes, half a day, two days: build/teaching, docs/workshop.md
+	@$(PY) -m instit_lite.classroom.runsheet --page
 
 bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)
