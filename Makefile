@@ -19,7 +19,8 @@ NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test notebooks report lab student grade measure-notebooks run-sheets bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test notebooks report lab student grade measure-notebooks run-sheets slides workshop-check offline-bundle \
+  test-offline bench soak pretrain claims edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -92,6 +93,18 @@ grade: $(INSTRUCTOR) ## grade SUBMISSIONS=folder (a folder per student): build/g
 
 run-sheets: $(STAMP) ## a workshop by the minute, for 90 minutes, half a day, two days: build/teaching, docs/workshop.md
 	@$(PY) -m instit_lite.classroom.runsheet --page
+
+slides: $(STAMP) ## reveal slides of the notebooks that were run in profile PROFILE: build/slides
+	@$(PY) -m instit_lite.classroom.slides --profile $(PROFILE)
+
+workshop-check: $(STAMP) ## is this laptop ready for a workshop? doctor, a timed notebook, build/workshop-check.json
+	@$(PY) -m instit_lite.classroom.preflight
+
+offline-bundle: $(STAMP) ## everything for a room without network: build/offline (needs the network once)
+	@$(PY) -m instit_lite.classroom.bundle $(ARGS)
+
+test-offline: $(STAMP) ## install from build/offline with the network off, and run its doctor (minutes)
+	@$(PY) -m pytest -s tests/classroom/offline_install.py
 
 bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)

@@ -147,12 +147,15 @@ def in_words() -> str:
     lines = []
     for plan in PLANS.values():
         lines += ["", f"### {plan.title}", "", f"Profile `{plan.profile}`.", ""]
-        for day, blocks in enumerate(days_of(plan), 1):
-            for position, (rows, _, spare) in enumerate(blocks, 1):
+        for day, (blocks, made) in enumerate(zip(plan.days, days_of(plan)), 1):
+            for position, (block, (rows, dropped, spare)) in enumerate(zip(blocks, made), 1):
                 where = f"Day {day}, block {position}" if len(plan.days) > 1 else f"Block {position}"
-                names = [row.section for row in rows if row.section in sections()]
-                late = f" *Drop first:* {'; '.join(row.section for row in spare)}." if spare else ""
-                lines.append(f"- **{where}**: {'; '.join(names)}.{late}")
+                names = [f"all of {name}" if len(name) == 2 else name for name in block.sections]
+                gone = [row.section for row in dropped]
+                line = f"- **{where}**: {'; '.join(name for name in names if name not in gone)}."
+                for words, some in (("Left out, to fit", gone), ("Drop next", [row.section for row in spare])):
+                    line += f" *{words}:* {'; '.join(some)}." if some else ""
+                lines.append(line)
     return "\n".join(lines[1:])
 
 
