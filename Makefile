@@ -13,6 +13,7 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 RUNNER := $(PY) -m instit_lite.classroom.runner
 NORMALISE := $(PY) -m instit_lite.classroom.normalise
+REVEAL := reveal.js@4.6.1 requirejs@2.3.7 jquery@3.7.1
 PROFILE ?= micro
 SIZE ?= small
 NB ?=
@@ -95,7 +96,8 @@ run-sheets: $(STAMP) ## a workshop by the minute, for 90 minutes, half a day, tw
 	@$(PY) -m instit_lite.classroom.runsheet --page
 
 slides: $(STAMP) ## reveal slides of the notebooks that were run in profile PROFILE: build/slides
-	@$(PY) -m instit_lite.classroom.slides --profile $(PROFILE)
+	@npm install --no-save --no-audit --no-fund --prefix "$${INSTIT_BUILD:-build}/slides" $(REVEAL) >/dev/null 2>&1 || true; \
+	$(PY) -m instit_lite.classroom.slides --profile $(PROFILE)
 
 workshop-check: $(STAMP) ## is this laptop ready for a workshop? doctor, a timed notebook, build/workshop-check.json
 	@$(PY) -m instit_lite.classroom.preflight

@@ -25,7 +25,7 @@ def notebook():
         prose("# Title\n\nA promise."), code("profile = 'x'", {"text/plain": "set"}, "parameters"), code("import os"),
         prose("## Section\n\nShort.\n\n" + "word " * 100), code("print(1)", {"text/plain": "one"}),
         prose("### Exercise: Write it"), code("secret = 1", {"text/plain": "42"}, EXERCISE), code("t", {"text/plain": "t"}, GRADED),
-        prose("Look."), code("draw()", {"text/html": PICTURE, "text/plain": "a white square"}),
+        prose("Look.\n\n## Pictures"), code("draw()", {"text/html": PICTURE, "text/plain": "a white square"}),
         code("\n".join(["x = 1"] * 30), {"text/plain": "thirty"}),
     ]  # fmt: skip
     return nbformat.v4.new_notebook(cells=cells)
@@ -36,7 +36,7 @@ def test_each_cell_has_its_place(notebook):
     places = [(cell.metadata.slideshow.slide_type, cell.source[:12]) for cell in cells]
     assert places == [
         ("slide", "# Title\n\nA p"), ("slide", "## Section\n\n"), ("notes", "word word wo"), ("-", "print(1)"),
-        ("subslide", "### Exercise"), ("subslide", "Look."), ("subslide", "draw()"), ("-", "x = 1\nx = 1\n"),
+        ("subslide", "### Exercise"), ("subslide", "Look."), ("slide", "## Pictures"), ("subslide", "draw()"), ("-", "x = 1\nx = 1\n"),
     ]  # fmt: skip
     hidden = [cell.source[:5] for cell in cells if slides.HIDE in cell.metadata.get("tags", [])]
     assert hidden == ["draw(", "x = 1"]
@@ -54,14 +54,28 @@ def test_deck_shows_pictures_and_outputs_but_no_long_code_and_no_solution(notebo
 def test_prose_of_the_notebooks_fits_a_slide(path):
     for cell in read(path).cells:
         if cell.cell_type == "markdown":
-            shown, said = slides.divide(cell.source)
-            assert shown and "".join((shown + said).split()) == "".join(cell.source.split())
-            assert len(shown.split()) <= 2 * slides.WORDS
+            parts = slides.placed(cell)
+            assert "".join("".join(part.source for part in parts).split()) == "".join(cell.source.split())
+            shown = [part.source for part in parts if part.metadata.slideshow.slide_type != "notes"]
+            assert shown and all(len(text.split()) <= 2 * slides.WORDS for text in shown)
 
 
 def test_nothing_run_yet_is_said_with_a_cure(tmp_path, monkeypatch):
     monkeypatch.setenv("INSTIT_BUILD", str(tmp_path))
     with pytest.raises(NotebookError, match="make notebooks PROFILE=smoke"):
         slides.main(["--profile", "smoke"])
-    monkeypatch.setattr(slides.shutil, "which", lambda name: None)
-    assert not slides.fetch_libraries(tmp_path)
+
+
+def test_command_says_what_the_decks_need(tmp_path, monkeypatch, notebook, capsys):
+    monkeypatch.setenv("INSTIT_BUILD", str(tmp_path))
+    folder = tmp_path / "notebooks" / "smoke"
+    folder.mkdir(parents=True)
+    nbformat.write(notebook, folder / find_notebooks(["00"])[0].name)
+    assert slides.main(["--profile", "smoke"]) == 0
+    assert "need the network, because npm" in capsys.readouterr().out
+    for path in slides.LOCAL.values():
+        (tmp_path / "slides" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "slides" / path).touch()
+    assert slides.main(["--profile", "smoke"]) == 0
+    assert "need no network" in capsys.readouterr().out
+    assert "node_modules/reveal.js" in (tmp_path / "slides" / "00_start_here.html").read_text()
