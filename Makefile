@@ -15,13 +15,15 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 RUNNER := $(PY) -m instit_lite.classroom.runner
 NORMALISE := $(PY) -m instit_lite.classroom.normalise
+REVEAL := reveal.js@4.6.1 requirejs@2.3.7 jquery@3.7.1
 PROFILE ?= micro
 SIZE ?= small
 NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser notebooks report site lab student grade measure-notebooks bench soak pretrain claims beyond edit normalise clean
+.PHONY: help setup demo test test-browser test-offline notebooks report site lab student grade measure-notebooks run-sheets slides \
+  workshop-check offline-bundle bench soak pretrain claims beyond edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -104,6 +106,22 @@ student: $(INSTRUCTOR) ## copies of the notebooks without solutions and hidden t
 
 grade: $(INSTRUCTOR) ## grade SUBMISSIONS=folder (a folder per student): build/grades
 	@$(PY) -m instit_lite.classroom.grade $(SUBMISSIONS)
+
+run-sheets: $(STAMP) ## a workshop by the minute, for 90 minutes, half a day, two days: build/teaching, docs/workshop.md
+	@$(PY) -m instit_lite.classroom.runsheet --page
+
+slides: $(STAMP) ## reveal slides of the notebooks that were run in profile PROFILE: build/slides
+	@npm install --no-save --no-audit --no-fund --prefix "$${INSTIT_BUILD:-build}/slides" $(REVEAL) >/dev/null 2>&1 || true; \
+	$(PY) -m instit_lite.classroom.slides --profile $(PROFILE)
+
+workshop-check: $(STAMP) ## is this laptop ready for a workshop? doctor, a timed notebook, build/workshop-check.json
+	@$(PY) -m instit_lite.classroom.preflight
+
+offline-bundle: $(STAMP) ## everything for a room without network: build/offline (needs the network once)
+	@$(PY) -m instit_lite.classroom.bundle $(ARGS)
+
+test-offline: $(STAMP) ## install from build/offline with the network off, and run its doctor (minutes)
+	@$(PY) -m pytest -s tests/classroom/offline_install.py
 
 bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)
