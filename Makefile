@@ -15,13 +15,15 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 RUNNER := $(PY) -m instit_lite.classroom.runner
 NORMALISE := $(PY) -m instit_lite.classroom.normalise
+REVEAL := reveal.js@4.6.1 requirejs@2.3.7 jquery@3.7.1
 PROFILE ?= micro
 SIZE ?= small
 NB ?=
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser notebooks report site lab student grade measure-notebooks bench soak pretrain claims edit normalise clean
+.PHONY: help setup demo test test-browser test-offline notebooks report site lab student grade measure-notebooks run-sheets slides \
+  workshop-check offline-bundle bench soak pretrain claims beyond edit normalise clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -65,16 +67,19 @@ $(BROWSER): $(VENV)/.extra-browser
 	@$(PY) tests/browser/lab.py || { echo "[setup] playwright's own browser"; \
 	  $(PY) -m playwright install chromium >>$(LOG) 2>&1; $(PY) tests/browser/lab.py || exit 1; }; touch $(BROWSER)
 
-demo: $(STAMP) ## run notebooks 00-07 in profile micro and build build/report/index.html
-	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 || status=1; \
+demo: $(STAMP) ## run notebooks 00-08 in profile micro and build build/report/index.html
+	@status=0; $(RUNNER) --profile micro 00 01 02 03 04 05 06 07 08 || status=1; \
 	$(PY) -m instit_lite.classroom.report --profile micro || status=1; exit $$status
 
-test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smoke, solved and blank
-	@status=0; export INSTIT_BUILD="$(CURDIR)/build/smoke"; rm -rf "$$INSTIT_BUILD"; \
-	echo "[test 1/3] pytest"; env -u INSTIT_BUILD $(PY) -m pytest || status=1; \
-	echo "[test 2/3] all notebooks in profile smoke"; $(RUNNER) --profile smoke || status=1; \
-	echo "[test 3/3] the same with every exercise left blank"; \
-	$(PY) -m instit_lite.classroom.student && $(RUNNER) --profile smoke --folder "$$INSTIT_BUILD/student" || status=1; \
+test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smoke, solved and blank, two things at a time
+	@status=0; export OMP_NUM_THREADS=1 INSTIT_BUILD="$(CURDIR)/build/smoke" BLANK="$(CURDIR)/build/blank"; \
+	rm -rf "$$INSTIT_BUILD" "$$BLANK"; mkdir -p "$$BLANK"; \
+	echo "[test 1/2] pytest"; env -u INSTIT_BUILD $(PY) -m pytest -n 2 --dist loadfile || status=1; \
+	echo "[test 2/2] all notebooks in profile smoke, and beside them the same with every exercise left blank"; \
+	( export INSTIT_BUILD="$$BLANK"; $(PY) -m instit_lite.classroom.student && \
+	  $(RUNNER) --profile smoke --folder "$$BLANK/student" ) >"$$BLANK/log.txt" 2>&1 & blank=$$!; \
+	$(RUNNER) --profile smoke || status=1; \
+	echo "left blank:"; wait $$blank || status=1; cat "$$BLANK/log.txt"; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
 
 test-browser: $(BROWSER) ## run notebooks 00-07 in JupyterLab in a headless browser and use their explorers; NB=03 one
@@ -102,6 +107,22 @@ student: $(INSTRUCTOR) ## copies of the notebooks without solutions and hidden t
 grade: $(INSTRUCTOR) ## grade SUBMISSIONS=folder (a folder per student): build/grades
 	@$(PY) -m instit_lite.classroom.grade $(SUBMISSIONS)
 
+run-sheets: $(STAMP) ## a workshop by the minute, for 90 minutes, half a day, two days: build/teaching, docs/workshop.md
+	@$(PY) -m instit_lite.classroom.runsheet --page
+
+slides: $(STAMP) ## reveal slides of the notebooks that were run in profile PROFILE: build/slides
+	@npm install --no-save --no-audit --no-fund --prefix "$${INSTIT_BUILD:-build}/slides" $(REVEAL) >/dev/null 2>&1 || true; \
+	$(PY) -m instit_lite.classroom.slides --profile $(PROFILE)
+
+workshop-check: $(STAMP) ## is this laptop ready for a workshop? doctor, a timed notebook, build/workshop-check.json
+	@$(PY) -m instit_lite.classroom.preflight
+
+offline-bundle: $(STAMP) ## everything for a room without network: build/offline (needs the network once)
+	@$(PY) -m instit_lite.classroom.bundle $(ARGS)
+
+test-offline: $(STAMP) ## install from build/offline with the network off, and run its doctor (minutes)
+	@$(PY) -m pytest -s tests/classroom/offline_install.py
+
 bench: $(STAMP) ## measure speed, memory and placement, beside TRL if installed; ARGS=--record keeps
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/run.py $(ARGS)
 
@@ -113,6 +134,10 @@ pretrain: $(STAMP) ## train the micro base model from nothing (resumable)
 
 claims: $(STAMP) ## measure the paper's claims (hours, resumable); ONLY=C6, ARGS=--list, ARGS=--anew
 	@$(PY) -m instit_lite.claims --profile $(PROFILE) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+beyond: $(STAMP) ## measure notebook 08's second round from the claims' tuned models (resumable; a quarter of an hour each)
+	@OMP_NUM_THREADS=1 $(PY) -m instit_lite.claims.beyond $(ARGS) --keep \
+	  $(or $(wildcard build/claims/micro/main/seed*/sft/adapter),$(error train them first: make claims ONLY=C2))
 
 edit: $(STAMP) ## edit notebook NB=03 as text in $EDITOR and write it back
 	@notebook=$$(ls notebooks/$(NB)_*.ipynb 2>/dev/null); \

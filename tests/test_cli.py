@@ -121,7 +121,8 @@ def test_doctor_fails_with_a_cure(monkeypatch, capsys):
     bad = doctor.Check("memory", False, "0.1 of 1.0 GB available", "close other programs")
     monkeypatch.setattr(doctor, "CHECKS", {"memory": lambda: bad})
     assert cli.main(["doctor"]) == 1
-    assert capsys.readouterr().out == "FAIL memory: 0.1 of 1.0 GB available. Cure: close other programs\n"
+    said = "FAIL memory: 0.1 of 1.0 GB available. Cure: close other programs (docs/troubleshooting.md#memory)\n"
+    assert capsys.readouterr().out == said
 
 
 def test_results_are_told(monkeypatch, capsys, tmp_path):

@@ -6,9 +6,12 @@ uses the network, and the API key is only said to be set or not.
 
 from __future__ import annotations
 
+import http.client
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,11 +23,14 @@ import numpy as np
 import psutil
 from packaging.requirements import Requirement
 
+from ..errors import InstitError
 from ..profiles import repo_root
+from .measured import measured
 from .resources import cores
 from .start import installed
 
-DISK_GB, MEMORY_GB = 2.0, 2.0  # a micro run with room to spare; the environment itself is already there
+DISK_GB = 2.0  # a micro run with room to spare; the environment itself is already there
+PAGE = "docs/troubleshooting.md"
 SET_UP = "run `make setup` again; what it said is in .venv/install.log"
 
 
@@ -36,6 +42,20 @@ class Check:
     ok: bool
     found: str
     cure: str = SET_UP
+
+    @property
+    def page(self) -> str:
+        """Where the page on troubleshooting speaks of this check."""
+        return f"{PAGE}#{anchor(self.name)}"
+
+    def __str__(self) -> str:
+        cure = "" if self.ok else f". Cure: {self.cure} ({self.page})"
+        return f"{'ok  ' if self.ok else 'FAIL'} {self.name}: {self.found}{cure}"
+
+
+def anchor(heading: str) -> str:
+    """Return the link that a heading gets on a rendered page."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def check_packages() -> Check:
@@ -56,11 +76,33 @@ def check_torch() -> Check:
     import torch
 
     total = float((torch.ones(2, 3) @ torch.ones(3, 2)).sum())
-    gpu = "no GPU; profiles smoke and micro need none"
+    gpu, ok = "no GPU; profiles smoke and micro need none", True
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        gpu = f"{card.name}, {card.total_memory / 2**30:.0f} GB, compute capability {card.major}.{card.minor}"
-    return Check("torch", total == 12.0, f"{torch.__version__}, {cores()} cores, {gpu}")
+        half = "bf16" if (card.major, card.minor) >= (8, 0) else "fp16, for bf16 begins at compute capability 8.0"
+        gpu = f"{card.name}, {card.total_memory / 2**30:.0f} GB, compute capability {card.major}.{card.minor}: {half}"
+    elif has_nvidia_driver():
+        gpu, ok = f"there is an NVIDIA driver that it cannot use (its CUDA: {torch.version.cuda or 'none'})", False
+    elif torch.backends.mps.is_available():
+        gpu = "an Apple GPU, not used: everything runs on the processor"
+    cure = "for profile gpu install the CUDA build that PyTorch's page names for your driver; smoke and micro need none"
+    return Check("torch", ok and total == 12.0, f"{torch.__version__}, {cores()} cores, {gpu}", cure if total == 12.0 else SET_UP)
+
+
+def has_nvidia_driver() -> bool:
+    """Tell whether the machine has a driver for NVIDIA cards, whatever torch thinks."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def check_torchvision() -> Check:
+    """Is there no torchvision, or one that fits this torch? transformers imports it, and one that does not breaks it."""
+    version = installed("torchvision")
+    if version == "absent":
+        return Check("torchvision", True, "absent, as it should be")
+    done = subprocess.run([sys.executable, "-c", "import torchvision"], capture_output=True, text=True, timeout=120)
+    said = (done.stderr.strip().splitlines() or ["can be imported"])[-1]
+    cure = f"{sys.executable} -m pip uninstall torchvision; the kit needs none"
+    return Check("torchvision", done.returncode == 0, f"{version} beside torch {installed('torch')}: {said}", cure)
 
 
 def check_nf4() -> Check:
@@ -121,11 +163,55 @@ def memory_gb() -> tuple[float, float]:
     return available / 2**30, total / 2**30
 
 
+def needed_gb(profile: str) -> float:
+    """Return the most memory in GB that a notebook was measured to take in a profile."""
+    return max((rows[profile]["peak_mb"] for rows in measured().values() if profile in rows), default=0) / 1000
+
+
 def check_memory() -> Check:
-    """Is there enough free memory for a micro run?"""
+    """Is there enough free memory for the largest notebook of a micro run? Without it, a kernel dies."""
     available, total = memory_gb()
-    found = f"{available:.1f} of {total:.1f} GB available"
-    return Check("memory", available >= MEMORY_GB, found, "close other programs, or use PROFILE=smoke")
+    found = f"{available:.1f} of {total:.1f} GB available; profile micro needs up to {needed_gb('micro'):.1f}"
+    cure = f"close other programs, or use profile smoke, which needs {needed_gb('smoke'):.1f} GB"
+    return Check("memory", available >= needed_gb("micro"), found, cure)
+
+
+def check_folders() -> Check:
+    """Can files be written where the kit, Jupyter and others write theirs? Each place is tried."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    build = Path(os.environ.get("INSTIT_BUILD") or repo_root() / "build")
+    refused = []
+    for folder in (build, Path(tempfile.gettempdir()), Path(jupyter_runtime_dir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"1")
+        except OSError as error:
+            refused.append(f"{folder} ({error.strerror})")
+    cure = "take the folders into your possession (chown), or name others in INSTIT_BUILD, TMPDIR, JUPYTER_RUNTIME_DIR"
+    return Check("folders", not refused, f"cannot write {', '.join(refused)}" if refused else "can be written", cure)
+
+
+def check_network() -> Check:
+    """Can programs of this machine talk to each other, and could the client go online with the proxy settings here?"""
+    from pydantic import SecretStr
+
+    from ..annotation.endpoint import OFFICIAL, open_apis
+    from ..annotation.server import simulated_server
+
+    with simulated_server() as server:
+        line = http.client.HTTPConnection(*server.server_address, timeout=10)
+        line.request("GET", "/")  # any answer will do
+        line.getresponse().read()
+        line.close()
+    proxies = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]
+    found = f"loopback works; {', '.join(proxies) or 'no proxy'} set"
+    try:
+        open_apis(OFFICIAL, SecretStr("none"), 1)
+    except InstitError as error:
+        return Check("network", False, f"{found}; {error.reason}", f"{error.cure}; offline everything works")
+    return Check("network", True, found)
 
 
 def check_base() -> Check:
@@ -149,26 +235,39 @@ def check_base() -> Check:
 
 
 def check_kernel() -> Check:
-    """Does a notebook's kernel `python3` start this environment's Python, and not another one's?"""
+    """Does a notebook's kernel `python3` start, and run this environment's Python and not another one's?"""
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import start_new_kernel
 
     command = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
     here = not command.is_absolute() or command.parent.resolve() == Path(sys.executable).parent.resolve()
-    cure = "set JUPYTER_PREFER_ENV_PATH=1 (make does), or run `jupyter kernelspec remove python3`"
-    return Check("notebook kernel", here, f"python3 starts {sys.executable if here else command}", cure)
+    if not here:
+        cure = "set JUPYTER_PREFER_ENV_PATH=1 (make does), or run `jupyter kernelspec remove python3`"
+        return Check("notebook kernel", False, f"python3 starts {command}", cure)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60, **quiet)
+    try:
+        said = client.execute_interactive("2 + 2", timeout=60, silent=True, output_hook=lambda message: None)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return Check("notebook kernel", said["content"]["status"] == "ok", f"python3 starts {sys.executable}")
 
 
 def check_key() -> Check:
-    """Is there a key for a remote annotator? Told without showing it, never a failure."""
-    is_set = bool(os.environ.get("OPENAI_API_KEY"))
-    found = "set, used only with --online" if is_set else "not set; everything offline works"
-    return Check("OPENAI_API_KEY", True, found)
+    """Is there a key for a remote annotator, and could it be one? Told without showing it; none is no failure."""
+    key = os.environ.get("OPENAI_API_KEY", "")
+    if key and not re.fullmatch(r"[!-~]+", key):
+        cure = "set it again, without quotes or line breaks"
+        return Check("OPENAI_API_KEY", False, "set, but it holds a space, a line break or a foreign letter", cure)
+    return Check("OPENAI_API_KEY", True, "set, used only with --online" if key else "not set; everything offline works")
 
 
 CHECKS = {
-    "packages": check_packages, "torch": check_torch, "bitsandbytes NF4": check_nf4,
-    "video (PyAV)": check_video, "disk": check_disk, "memory": check_memory,
-    "micro base": check_base, "notebook kernel": check_kernel, "OPENAI_API_KEY": check_key,
+    "packages": check_packages, "torch": check_torch, "torchvision": check_torchvision,
+    "bitsandbytes NF4": check_nf4, "video (PyAV)": check_video, "disk": check_disk, "folders": check_folders,
+    "memory": check_memory, "micro base": check_base, "notebook kernel": check_kernel, "network": check_network,
+    "OPENAI_API_KEY": check_key,
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def draw_loss(losses: Sequence[float], steps: int, window: int) -> Figure:
     axis.plot(np.arange(len(smooth)) + len(losses) - len(smooth) + 1, smooth, color=PALETTE["blue"], linestyle="-",
               marker="o" if len(smooth) == 1 else None, label=f"mean of {window}")  # fmt: skip
     axis.set(xlabel="optimiser step", ylabel="loss per answer token", xlim=(0, steps), ylim=(0, None))
-    axis.legend()
+    axis.legend(loc="upper right")
     return fig
 
 

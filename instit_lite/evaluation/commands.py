@@ -1,4 +1,4 @@
-"""What `instit-lite evaluate score | compare | probe` do. In: parsed options. Out: tables, printed and kept."""
+"""What `instit-lite evaluate ask | score | compare | probe` do. In: parsed options. Out: tables, printed and kept."""
 
 from __future__ import annotations
 
@@ -12,22 +12,45 @@ from ..profiles import build_dir
 from .item import BenchItem
 from .judge import Judge, judged, model_judge, rules_judge
 from .judge_call import connect
+from .models.paper import beside_paper, figures_of
 from .predictions import Run, match, read_predictions
 from .probes import probe_judge, questions_of
-from .released import load_bench
-from .report import format_table, save_result
+from .released import HUB_ID, load_bench, rotations, with_frames
+from .report import format_table, save_result, score_rows
 from .scoring import compare_runs, score_tables
 
 
+def ask(args: Namespace) -> int:
+    """Let a model answer the bench; its answers are kept as they come."""
+    from .models.asked import answer_and_keep
+    from .models.opening import open_model
+
+    out = args.out or build_dir("answers")
+    left_out = Quarantine(out / "quarantine.jsonl")
+    items = load_bench(args.bench or HUB_ID, pictures=True, quarantine=left_out)[: args.limit]
+    items = [item for item in items if item.format == "open"] + rotations(items) if args.circular else items
+    online = {"online": args.online, "base_url": args.base_url, "ledger": out / "ledger.jsonl"}
+    model = open_model(args.model, args.adapter, **online)
+    path = out / f"{Path(model.name).name}{'-blind' * args.blind}.jsonl"
+    answer_and_keep(model, items, path, blind=args.blind, quarantine=left_out, show=lambda item: with_frames(item).frames)
+    print(f"{left_out}\nwrote {path}; score it with: instit-lite evaluate score {path}")
+    return 0
+
+
 def score(args: Namespace) -> int:
-    """Score each file, or folder of files, as a run of its own."""
-    bench = bench_of(args)
+    """Score each file, or folder of files, as a run of its own; then all of them beside the paper's Table 2."""
+    bench, measured = bench_of(args), {}
     with judge_of(args) as judge:
         blind = run_of(args.blind, bench, judge) if args.blind else None
         for path in args.files:
             run = run_of(path, bench, judge, out_of(args) / f"judged_{path.stem}.jsonl")
             for number, table in enumerate(score_tables(run, blind)):
                 tell(table, out_of(args) / f"scores_{run.name}_{number}.json")
+            said = [one.said for one in run.upright]
+            measured[run.name] = figures_of(score_rows([one.item for one in run.upright], {run.name: said}), run.name)
+    judged_by = "not scored" if args.judge == "none" else f"marks of the judge {args.judge!r}, not of GPT-4o as there"
+    how = f"strictly, unread answers are wrong, and open-ended answers {judged_by}"
+    tell(beside_paper(measured, how), out_of(args) / "table_2.json")
     return 0
 
 

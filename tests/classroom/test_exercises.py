@@ -35,7 +35,7 @@ def test_every_mistake_is_caught_with_its_own_hint_and_by_the_hidden_test(exerci
 
 @ALL
 def test_exercise_is_complete(exercise):
-    assert exercise.key.split("-")[0] in {f"0{n}" for n in range(1, 8)}
+    assert exercise.key.split("-")[0] in {f"0{n}" for n in range(1, 9)}
     assert len(exercise.mistakes) >= 3 and len(set(m.hint for m in exercise.mistakes.values())) >= 3
     assert 1 <= exercise.difficulty <= 3 and 0 < exercise.minutes <= 15
     assert all(len(text) > 10 for text in exercise.hints) and len(set(exercise.hints)) == 3
@@ -44,7 +44,7 @@ def test_exercise_is_complete(exercise):
 
 def test_every_notebook_has_three_and_no_name_twice():
     notebooks = [key.split("-")[0] for key in EXERCISES]
-    assert all(notebooks.count(f"0{n}") >= 3 for n in range(1, 8))
+    assert all(notebooks.count(f"0{n}") >= 3 for n in range(1, 9))
     assert len({e.name for e in EXERCISES.values()}) == len(EXERCISES)
 
 

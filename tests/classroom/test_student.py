@@ -16,7 +16,7 @@ from instit_lite.classroom.normalise import normalise, read, to_text
 from instit_lite.classroom.student import leaks, student_copy
 from instit_lite.errors import NotebookError, UnreadableInput
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("0[1-7]*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("0[1-8]*.ipynb"))
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
 SOLVED = '''def deepest(mask):
     """Row and column."""

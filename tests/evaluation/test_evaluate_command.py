@@ -1,4 +1,4 @@
-"""`instit-lite evaluate score | compare | probe`: files in, tables out, no model, no network."""
+"""`instit-lite evaluate ask | score | compare | probe`: a bench and files in, tables out, no network."""
 
 import json
 import subprocess
@@ -18,6 +18,22 @@ def files(tmp_path_factory):
     write(folder / "a" / "video_oe.json", predictions(["A rope"] * 8, form="open"))
     write(folder / "b.json", predictions(TRUTHS))
     return folder
+
+
+def test_ask_then_score_ends_beside_the_papers_table(tmp_path, capsys):
+    bench, answers = str(make_bench(tmp_path / "bench")), tmp_path / "answers"
+    asked = ["evaluate", "ask", "--model", "micro", "--bench", bench, "--out", str(answers), "--circular"]
+    assert cli.main([*asked, "--limit", "9"]) == 0  # pictures: 8 open-ended, 1 choice in four places
+    file = answers / "micro.jsonl"
+    assert f"wrote {file}" in capsys.readouterr().out and len(file.read_text().splitlines()) == 1 + 8 + 4
+    kept = file.read_bytes()
+    assert cli.main([*asked, "--limit", "9"]) == 0 and file.read_bytes() == kept  # nothing is asked twice
+    file = file.rename(tmp_path / "Qwen2-VL.jsonl")
+    assert cli.main(["evaluate", "score", str(file), "--bench", bench, "--out", str(tmp_path)]) == 0
+    assert "CircularEval" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "table_2.json").read_text())["rows"]
+    place = [row[0] for row in rows].index("Qwen2-VL")
+    assert [rows[place + k][-1] for k in (0, 1)] == ["paper", "here"] and rows[place + 1][3].endswith("]")
 
 
 @pytest.mark.parametrize("command", ["score", "compare", "probe"])

