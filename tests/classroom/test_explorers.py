@@ -134,10 +134,11 @@ def test_findings_stand_below_the_text_that_they_are_about():
     alts = follows(browser, *states)
     lines = browser.texts(states[1])[1]
     at = next(k for k, (text, _) in enumerate(lines) if "[8] waits." in text)
-    assert lines[at + 1][1] and lines[at + 1][0].startswith("unknown id") and "Warning: unknown id" in alts[1]
+    assert lines[at + 1][1] and lines[at + 1][0] == "[8] unknown id: is named in the texts of <2> and is no mark"
+    assert "Warning: " in alts[1]
     assert len(audit(exact, masks, frames.shape[1:3])) == 0 and "Warning" not in alts[0]
     first_question = next(text for text, _ in browser.texts(states[2])[1] if "nowhere" in text)
-    assert exact.question_answer_pairs[0].question in first_question and "1 answered wrongly, 0 not asked" in alts[2]
+    assert exact.question_answer_pairs[0].question in first_question and "1 answered otherwise, 0 not asked; 0 that" in alts[2]
 
 
 def test_the_dataset_explorer_walks_through_every_kind(tmp_path):
