@@ -23,13 +23,14 @@ from ..dataset.doubts import concerns
 from ..evaluation.asking import ask_all
 from ..evaluation.item import BenchItem
 from ..evaluation.pictures import Drawn, show
+from ..evaluation.report import AFTER, ALL, ScoreRow
 from ..evaluation.score import Verdict, is_correct, normalise
 from ..marks.reader import read_image
 from ..model.load import Base
-from .figures import PALETTE, image_grid, to_rgb
+from .figures import COLOUR_OF, PALETTE, image_grid, to_rgb
 
 Line = tuple[str, bool]  # a text, and whether it is a warning
-WIDE, LINE, PICTURE = 62, 0.21, 2.2  # letters in a line of text; inches: a line's height, a picture's side
+WIDE, LINE, PICTURE = 60, 0.21, 2.2  # letters in a line of text; inches: a line's height, a picture's side
 MOST = 14  # questions of a clip that are shown
 
 
@@ -192,3 +193,24 @@ class ErrorBrowser:
     def alt(self, state: dict) -> str:
         head, lines, _ = self.texts(state)
         return "A bench question with its frames. " + said(head, lines)
+
+
+def points_by_kind(rows: Mapping[tuple[str, str, str], ScoreRow], runs: Sequence[str], split: str) -> Figure:
+    """Accuracy of three runs by type of open question of a split, best after SFT first; a tick is a guess.
+
+    `rows` are those of the score table by split, format and kind.
+    """
+    chosen = [row for (s, form, kind), row in rows.items() if (s, form) == (split, "open") and kind != ALL]
+    chosen.sort(key=lambda row: -row.runs[AFTER].mean)
+    fig, axis = plt.subplots(figsize=(7, 3))
+    for k, (name, marker) in enumerate(zip(runs, "vso")):
+        found = [row.runs[name] for row in chosen]
+        spans = [[i.mean - i.low for i in found], [i.high - i.mean for i in found]]
+        axis.errorbar(np.arange(len(chosen)) + 0.2 * (k - 1), [i.mean for i in found], spans, marker=marker,
+                      color=COLOUR_OF[name], linestyle="none", label=name)  # fmt: skip
+    guesses = [row.prior or row.chance for row in chosen]
+    axis.plot(range(len(chosen)), guesses, "_", color=COLOUR_OF["prior"], markersize=18, label="guess")
+    axis.set(xticks=range(len(chosen)), ylim=(-0.03, 1.03), ylabel="accuracy", title=split)
+    axis.set_xticklabels([f"{row.kind}\nn={row.n}" for row in chosen], fontsize=8)
+    fig.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncol=4, fontsize=8)
+    return fig
