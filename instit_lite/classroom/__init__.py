@@ -5,13 +5,13 @@ a static twin, strictly executed notebooks and one report page. Of INST-IT it kn
 draw the ledger of claims (`claim_figures`, `claim_curves`).
 """
 
-from .figures import PALETTE, figure_html, show_figure, show_image, show_images, use_style
+from .figures import COLOUR_OF, PALETTE, band, dots, figure_html, show_figure, show_image, show_images, use_style
 from .predictions import predict, reveal
 from .resources import Meter
 from .start import start
 from .widgets import explorer
 
 __all__ = [
-    "Meter", "PALETTE", "explorer", "figure_html", "predict", "reveal", "show_figure", "show_image",
-    "show_images", "start", "use_style",
+    "COLOUR_OF", "Meter", "PALETTE", "band", "dots", "explorer", "figure_html", "predict", "reveal", "show_figure",
+    "show_image", "show_images", "start", "use_style",
 ]  # fmt: skip

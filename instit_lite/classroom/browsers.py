@@ -27,7 +27,7 @@ from ..evaluation.report import AFTER, ALL, ScoreRow
 from ..evaluation.score import Verdict, is_correct, normalise
 from ..marks.reader import read_image
 from ..model.load import Base
-from .figures import COLOUR_OF, PALETTE, image_grid, to_rgb
+from .figures import COLOUR_OF, PALETTE, dots, image_grid, to_rgb
 
 Line = tuple[str, bool]  # a text, and whether it is a warning
 WIDE, LINE, PICTURE = 60, 0.21, 2.2  # letters in a line of text; inches: a line's height, a picture's side
@@ -203,11 +203,8 @@ def points_by_kind(rows: Mapping[tuple[str, str, str], ScoreRow], runs: Sequence
     chosen = [row for (s, form, kind), row in rows.items() if (s, form) == (split, "open") and kind != ALL]
     chosen.sort(key=lambda row: -row.runs[AFTER].mean)
     fig, axis = plt.subplots(figsize=(7, 3))
-    for k, (name, marker) in enumerate(zip(runs, "vso")):
-        found = [row.runs[name] for row in chosen]
-        spans = [[i.mean - i.low for i in found], [i.high - i.mean for i in found]]
-        axis.errorbar(np.arange(len(chosen)) + 0.2 * (k - 1), [i.mean for i in found], spans, marker=marker,
-                      color=COLOUR_OF[name], linestyle="none", label=name)  # fmt: skip
+    for shift, name in zip((-0.2, 0.0, 0.2), runs):
+        dots(axis, [row.runs[name] for row in chosen], name, shift)
     guesses = [row.prior or row.chance for row in chosen]
     axis.plot(range(len(chosen)), guesses, "_", color=COLOUR_OF["prior"], markersize=18, label="guess")
     axis.set(xticks=range(len(chosen)), ylim=(-0.03, 1.03), ylabel="accuracy", title=split)

@@ -16,6 +16,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
@@ -31,6 +32,7 @@ COLOUR_OF = {  # one thing has one colour in all figures
     "base": PALETTE["orange"], "after SFT": PALETTE["blue"], "no marks": PALETTE["amber"], "blind": PALETTE["sky"],
     "majority": PALETTE["grey"], "prior": PALETTE["black"], "image": PALETTE["pink"], "video": PALETTE["green"],
 }  # fmt: skip
+MARKER_OF = {"base": "s", "no marks": "v"}  # else a disc
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 CSS_PIXELS_PER_INCH = 96
 DPI = 120
@@ -130,6 +132,21 @@ def show_images(
 ) -> None:
     """Show images side by side, each `size` inches wide, under their `titles`; wrap after `columns`."""
     show_figure(image_grid(images, titles, columns=columns, size=size), alt=alt)
+
+
+def band(axis: Axes, spans: Sequence, name: str) -> None:
+    """Draw intervals (`mean`, `low`, `high`) over 1, 2, ... as a line with its band, in the look of `name`."""
+    places = range(1, len(spans) + 1)
+    axis.plot(places, [one.mean for one in spans], marker=MARKER_OF.get(name, "o"), color=COLOUR_OF[name], label=name)
+    axis.fill_between(places, [one.low for one in spans], [one.high for one in spans], color=COLOUR_OF[name], alpha=0.2)
+
+
+def dots(axis: Axes, spans: Sequence, name: str, shift: float) -> None:
+    """Draw intervals over 0, 1, ... as dots with bars, moved by `shift`, in the look of `name`."""
+    means = np.array([one.mean for one in spans])
+    reach = np.abs(np.array([[one.low for one in spans], [one.high for one in spans]]) - means)
+    look = {"marker": MARKER_OF.get(name, "o"), "color": COLOUR_OF[name], "linestyle": "none"}
+    axis.errorbar(np.arange(len(spans)) + shift, means, reach, label=name, **look)
 
 
 def image_grid(

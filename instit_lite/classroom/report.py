@@ -13,10 +13,11 @@ from pathlib import Path
 
 from ..errors import NotebookError, RecordError, UnreadableInput, end_with
 from ..profiles import atomic_write_text, build_dir, get_profile
+from .figures import figure_html
 from .findings import Finding
 from .normalise import read
 from .pages import first_picture, notebook_page, page, title_of
-from .road import road_svg
+from .road import draw_road
 from .runner import Status, find_notebooks
 
 RESOURCES = "resources"  # the table that `resources.Meter` keeps
@@ -104,7 +105,8 @@ def overview(
 ) -> str:
     """Return the overview page; `missing` are sentences on notebooks that have no page."""
     last = statuses[-1]
-    road = road_svg({status.notebook.split("_")[0]: f"{status.notebook}.html" for status in statuses})
+    road, alt = draw_road()
+    shown = figure_html(road, alt=alt)
     cards = "".join(map(card, statuses, notebooks))
     results = "".join(table_html(table) for table in tables if table["name"] != RESOURCES)
     costs = "".join(table_html(table) for table in tables if table["name"] == RESOURCES)
@@ -113,7 +115,7 @@ def overview(
     minutes = sum(status.seconds for status in statuses) / 60
     versions = ", ".join(f"{name} {version}" for name, version in last.versions.items())
     body = (
-        f"<main><h1>The road of INST-IT, walked once</h1><p>{INTRODUCTION}</p>{road}"
+        f"<main><h1>The road of INST-IT, walked once</h1><p>{INTRODUCTION}</p>{shown}"
         f"<h2>Results</h2>{results or '<p>No results were written in this run.</p>'}"
         f"<h2>The notebooks</h2><p>{passed} of {len(statuses)} ran cleanly, in {minutes:.1f} minutes.</p>"
         f'{absent}<ul class="cards">{cards}</ul>'

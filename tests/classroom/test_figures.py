@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
-from instit_lite.classroom import figures
+from instit_lite.classroom import figures, road
+from instit_lite.classroom.findings import WIDEST
 from instit_lite.errors import InstitError
 
 ALT = "line chart of loss over steps, falling"
@@ -99,3 +101,28 @@ def test_style_is_legible_and_colour_is_not_alone():
     styles = list(plt.rcParams["axes.prop_cycle"])
     assert len({style["color"] for style in styles}) == len(styles)
     assert len({str(style["linestyle"]) for style in styles}) == len(styles)
+
+
+def test_the_road_shows_every_step_and_fits_the_page():
+    fig, alt = road.draw_road()
+    assert [axis.get_title(loc="left")[5:] for axis in fig.axes] == list(road.STEPS)
+    assert all(step in alt for step in road.STEPS)
+    assert picture(figures.figure_html(fig, alt=alt)).width * 96 / figures.DPI <= WIDEST
+
+
+def test_one_thing_has_one_colour():
+    assert len(set(figures.COLOUR_OF.values())) == len(figures.COLOUR_OF)
+
+
+def test_intervals_as_bands_and_as_dots_have_the_look_of_their_name():
+    spans = [SimpleNamespace(mean=m, low=m - 0.1, high=m + 0.2) for m in (0.3, 0.5)]
+    fig, axis = plt.subplots()
+    figures.band(axis, spans, "base")
+    figures.dots(axis, spans, "after SFT", 0.2)
+    line, dots = axis.lines[0], axis.containers[0]
+    assert list(line.get_ydata()) == [0.3, 0.5] and line.get_color() == figures.COLOUR_OF["base"]
+    assert np.allclose(dots[0].get_xdata(), [0.2, 1.2]) and dots[0].get_color() == figures.COLOUR_OF["after SFT"]
+    ends = [segment[:, 1].tolist() for segment in dots[2][0].get_segments()]
+    assert np.allclose(ends, [[0.2, 0.5], [0.4, 0.7]])
+    assert line.get_marker() != dots[0].get_marker()
+    plt.close(fig)

@@ -74,7 +74,7 @@ def test_report_is_complete_and_offline(run):
     text = index.read_text()
     assert "Scores &lt;i&gt;" in text and '<td class="number">0.500</td>' in text
     assert "failed in cell 4: ValueError: &lt;b&gt;no&lt;/b&gt;" in text and "1 of 2 ran cleanly" in text
-    assert text.count("<img ") == 2 and 'href="01_b.html"' in text and 'role="img"' in text
+    assert text.count("<img ") == 3 and 'href="01_b.html"' in text and "The road of INST-IT in six panels" in text
 
 
 def test_every_link_between_pages_leads_somewhere(run):

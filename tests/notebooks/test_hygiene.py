@@ -16,6 +16,8 @@ from instit_lite.classroom import normalise
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_CELLS, MOST_LINES = 60, 25
+USUAL_LINES = 15  # nine of ten code cells have no more
+MOST_BYTES = 150_000
 LIMITS_HEADING = "what this does not show"
 FOLDERS = "home|Users|root|work|tmp|mnt|opt|content|workspace"
 MACHINE_PATH = re.compile(rf"(?<![\w./:])(/({FOLDERS})/|[A-Z]:\\\\?\w)")
@@ -86,6 +88,12 @@ def sizes(nb) -> list[str]:
     return many + [f"{c.id} has {len(c.source.splitlines())} lines, more than {MOST_LINES}" for c in long]
 
 
+def short_cells(nb) -> list[str]:
+    lines = [len(cell.source.splitlines()) for cell in nb.cells if cell.cell_type == "code"]
+    long = sum(count > USUAL_LINES for count in lines)
+    return [f"{long} of {len(lines)} code cells have more than {USUAL_LINES} lines"] if 10 * long > len(lines) else []
+
+
 def prose(nb) -> list[str]:
     """Above every code cell stands markdown that is more than a heading."""
     problems = []
@@ -129,7 +137,7 @@ def limits_said(nb) -> list[str]:
 
 
 RULES = (
-    stored_state, cell_ids, parameters, sizes, prose, machine_paths, forbidden_imports, headings, limits_said,
+    stored_state, cell_ids, parameters, sizes, short_cells, prose, machine_paths, forbidden_imports, headings, limits_said,
 )  # fmt: skip
 
 
@@ -143,6 +151,11 @@ def test_notebook_keeps_the_rule(path, rule):
 def test_notebook_is_in_normal_form(path):
     """Ids come from the text of the cells, so that they stay the same from writer to writer."""
     assert normalise.normalise_files([path], check=True) == [], "run `make normalise`"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_small(path):
+    assert path.stat().st_size <= MOST_BYTES
 
 
 def good() -> nbformat.NotebookNode:
@@ -189,6 +202,10 @@ def break_length(nb):
     nb.cells[3].source = "\n".join("x = 1" for _ in range(MOST_LINES + 1))
 
 
+def break_usual_length(nb):
+    nb.cells[3].source = "\n".join("x = 1" for _ in range(USUAL_LINES + 1))
+
+
 def break_count(nb):
     nb.cells += [new_markdown_cell("more") for _ in range(MOST_CELLS)]
 
@@ -225,7 +242,7 @@ BREAKS = {
     break_output: stored_state, break_widgets: stored_state, break_ids: cell_ids,
     break_parameters_twice: parameters, break_parameters_seed: parameters,
     break_parameters_derived: parameters,
-    break_length: sizes, break_count: sizes, break_prose_absent: prose, break_prose_heading_only: prose,
+    break_length: sizes, break_usual_length: short_cells, break_count: sizes, break_prose_absent: prose, break_prose_heading_only: prose,
     break_path: machine_paths, break_import: forbidden_imports, break_title: headings,
     break_heading_jump: headings, break_limits: limits_said,
 }  # fmt: skip

@@ -51,5 +51,5 @@ def test_links_of_the_sources_lead_somewhere(path):
 
 
 def test_broken_links_are_seen():
-    text = "[a](no.md) [b](#nowhere) [c](docs/teaching.md#grading) ![x](docs/road.svg) `[d](no.md)` [e](https://a.org)"
-    assert broken(ROOT / "README.md", text) == ["no.md", "#nowhere", "docs/road.svg has no alt text"]
+    text = "[a](no.md) [b](#nowhere) [c](docs/teaching.md#grading) ![x](docs/road.png) `[d](no.md)` [e](https://a.org)"
+    assert broken(ROOT / "README.md", text) == ["no.md", "#nowhere", "docs/road.png has no alt text"]
