@@ -27,7 +27,7 @@ from ..evaluation.pictures import Drawn, instances, show
 from ..evaluation.score import UNFINISHED
 from ..model.load import Base
 from ..scenes.facts import FrameFacts, InstanceFacts, changes
-from ..scenes.language import change_caption, frame_caption
+from ..scenes.language import change_caption, frame_caption, phrase
 from ..scenes.questions import (
     Question, attribute_questions, clip_questions, left_questions, presence_at, which_question,
 )  # fmt: skip
@@ -139,8 +139,8 @@ def written(n: int, drawn: Drawn, frames: list[FrameFacts], asked: list[Question
     """Put the answers into the kit's own form; a description of changes that never ended is left out."""
     told, ended = [], lambda text: None if text.endswith(UNFINISHED) else text
     for t, frame in enumerate(frames):
-        what, where = ([said[Asked(n, "image", t, t + 1, q.format(f.mark_id))] for f in frame.instances] for q in (WHAT, WHERE))
         ids = [f.mark_id for f in frame.instances]
+        what, where = ([said[Asked(n, "image", t, t + 1, q.format(i))] for i in ids] for q in (WHAT, WHERE))
         told.append(FrameAnnotation(
             timestamp=t + 1, frame_name=f"{t + 1:05d}.jpg",
             instances=[InstanceCaption(id=i, caption=w) for i, w in zip(ids, what)],
@@ -204,7 +204,7 @@ def true_answers(drawn: Drawn) -> dict[str, str]:
     frame, true = drawn.facts[0], {}
     for f in frame.instances:
         own = [*attribute_questions(f, [], f"[{f.mark_id}]"), *left_questions(f, frame)]
-        named = [which_question(f, frame, np.random.default_rng(k)) for k in range(12)]  # all ways to describe it
+        named = [which_question(f, frame, np.random.default_rng(k)) for k in range(40)]  # every way
         true |= {q.question: q.answer for q in (*own, *named) if q}
     return true
 
@@ -214,10 +214,12 @@ def truthful(told: Told) -> ClipAnnotation:
     true, facts = true_answers(told.drawn), told.drawn.facts
     frames = []
     for t, frame in enumerate(told.annotation.frames):
-        captions = [InstanceCaption(id=f.mark_id, caption=f"{f.size} {f.colour} {f.shape}") for f in facts[t].instances]
+        captions = [InstanceCaption(id=f.mark_id, caption=phrase(f)) for f in facts[t].instances]
+        scene = frame_caption(facts[t]) if captions else ""
         change = change_caption(changes(facts[t - 1], facts[t])) if t else None
-        new = {"instances": captions, "image_level": frame_caption(facts[t]) if captions else "", "temporal_change": change}
-        frames.append(frame.model_copy(update=new))
+        frames.append(frame.model_copy(update={
+            "instances": captions, "image_level": scene, "temporal_change": change,
+        }))  # fmt: skip
     pairs = [p.model_copy(update={"answer": true[p.question]})
              for p in told.annotation.question_answer_pairs if p.question in true]  # fmt: skip
     return told.annotation.model_copy(update={"frames": frames, "question_answer_pairs": pairs})

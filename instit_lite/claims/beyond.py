@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,12 +90,15 @@ def counted(told: Sequence[Told]) -> list[dict]:
         for unit, kind, right in units(one):
             kept = unit not in doubted
             rows[kind] += (1, right, kept, kept and right)
-    return [{"kind": kind, **dict(zip(("n", "right", "kept", "kept_right"), map(int, row)))} for kind, row in sorted(rows.items())]
+    names = ("n", "right", "kept", "kept_right")
+    return [{"kind": kind, **dict(zip(names, map(int, row)))} for kind, row in sorted(rows.items())]
 
 
 def texts_of(name: str, one: Told) -> ClipAnnotation:
     """The annotation that a round trains on."""
-    return without(one.annotation, doubts(one)) if name == "filtered" else truthful(one) if name == "truthful" else one.annotation
+    if name == "filtered":
+        return without(one.annotation, doubts(one))
+    return truthful(one) if name == "truthful" else one.annotation
 
 
 def samples_for(name: str, base: Base, profile: Profile, seed: int, told: Sequence[Told], out: Path) -> Sequence:
@@ -125,12 +127,16 @@ def right(base: Base, items: Sequence[BenchItem], path: Path, batch: int) -> str
     return "".join(str(int(mark)) for mark in marks_of(items, said))
 
 
+def begin(out: Path, identity: dict) -> None:
+    """Make a folder ready; what another model or other scenes left there is removed."""
+    if read_json(out / "round.json") != identity:
+        shutil.rmtree(out, ignore_errors=True)
+        atomic_write_text(out / "round.json", json.dumps(identity) + "\n")
+
+
 def measure_seed(profile: Profile, seed: int, adapter: str | Path, out: Path, bench: tuple, say: Say = print) -> dict:
     """All rounds that start from one tuned model; a killed run goes on. Returns counts and marks by model and bench."""
-    own = {"adapter": weights_of(adapter), "seed": seed, "frames": profile.n_frames, **sizes(profile)}
-    if read_json(out / "round.json") != own:  # another model or other scenes: nothing here belongs to it
-        shutil.rmtree(out, ignore_errors=True)
-        atomic_write_text(out / "round.json", json.dumps(own) + "\n")
+    begin(out, {"adapter": weights_of(adapter), "seed": seed, "frames": profile.n_frames, **sizes(profile)})
     if not (out / "merged").exists():
         merge_adapter(adapter_folder(adapter), out / "merged", tell=say)
     base = load_base(str(out / "merged"))
@@ -140,12 +146,14 @@ def measure_seed(profile: Profile, seed: int, adapter: str | Path, out: Path, be
         model = base
         if name != BEFORE:
             samples = samples_for(name, base, profile, seed, told, out)
-            steps = sizes(profile)["steps"]
-            model = run_sft(base, samples, profile, out / name, seed=seed, steps=steps, nf4=False, lr=RATE, say=say).base
+            own = {"seed": seed, "steps": sizes(profile)["steps"], "nf4": False, "lr": RATE}
+            model = run_sft(base, samples, profile, out / name, say=say, **own).base
         say(f"asking: {name}")
         asked = {"bench": bench[0], **(bench[1] if name in (BEFORE, "truthful", POINTED) else {})}
-        marks[name] = {what: right(model, items, out / f"answers_{name}_{what.replace(' ', '_')}.jsonl", profile.eval_batch)
-                       for what, items in asked.items()}  # fmt: skip
+        marks[name] = {
+            what: right(model, items, out / f"answers_{name}_{what}.jsonl".replace(" ", "_"), profile.eval_batch)
+            for what, items in asked.items()
+        }
     return {"written": counted(told), "marks": marks}
 
 
@@ -178,22 +186,27 @@ def read_beyond(profile: Profile, adapter: str | Path, anew: bool = False, say: 
     return measure(profile, [adapter], build_dir("beyond", profile.name), say)
 
 
+def marks_of_model(found: dict, model: str, split: str = "", what: str = "bench") -> tuple[np.ndarray, list[str]]:
+    """Marks [seeds, items] of one model, and the items' clips. `what`: "bench", with its `split`, or a way to point."""
+    rows = found["items"]["bench" if what == "bench" else "pointers"]
+    use = [k for k, row in enumerate(rows) if split in ("", row[0])]
+    marks = [[int(one["marks"][model][what][k]) for k in use] for one in found["seeds"]]
+    return np.array(marks), [rows[k][2] for k in use]
+
+
 def change(found: dict, after: str, before: str, split: str = "", what: str = "bench", against: str = "") -> Estimate:
     """Accuracy of `after` minus that of `before` on the same items, over all seeds; see `verdict.difference`.
 
-    `what`: "bench", with its `split`, or a way to point; `against`: the way to point of `before`, where it is another.
+    `split`, `what`: see `marks_of_model`; `against`: the way to point of `before`, where it is another.
     """
-    rows = found["items"]["bench" if what == "bench" else "pointers"]
-    use = [k for k, row in enumerate(rows) if split in ("", row[0])]
-    a, b = (np.array([[int(s["marks"][m][w][k]) for k in use] for s in found["seeds"]])
-            for m, w in ((after, what), (before, against or what)))  # fmt: skip
-    return difference(a - b, [rows[k][2] for k in use])
+    a, clips = marks_of_model(found, after, split, what)
+    b, _ = marks_of_model(found, before, split, against or what)
+    return difference(a - b, clips)
 
 
 def accuracy(found: dict, model: str, split: str = "", what: str = "bench") -> float:
-    """Share of right answers over all seeds; arguments as for `change`."""
-    rows = found["items"]["bench" if what == "bench" else "pointers"]
-    return float(np.mean([int(s["marks"][model][what][k]) for s in found["seeds"] for k, row in enumerate(rows) if split in ("", row[0])]))
+    """Share of right answers over all seeds; arguments as for `marks_of_model`."""
+    return float(marks_of_model(found, model, split, what)[0].mean())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

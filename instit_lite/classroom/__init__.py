@@ -5,13 +5,15 @@ a static twin, strictly executed notebooks and one report page. Of INST-IT it kn
 draw the ledger of claims (`claim_figures`, `claim_curves`).
 """
 
-from .figures import COLOUR_OF, PALETTE, band, dots, figure_html, show_figure, show_image, show_images, use_style
+from .figures import (
+    COLOUR_OF, PALETTE, band, dots, figure_html, image_grid, show_figure, show_image, show_images, use_style,
+)  # fmt: skip
 from .predictions import predict, reveal
 from .resources import Meter
 from .start import start
 from .widgets import explorer
 
 __all__ = [
-    "COLOUR_OF", "Meter", "PALETTE", "band", "dots", "explorer", "figure_html", "predict", "reveal", "show_figure",
-    "show_image", "show_images", "start", "use_style",
+    "COLOUR_OF", "Meter", "PALETTE", "band", "dots", "explorer", "figure_html", "image_grid", "predict", "reveal",
+    "show_figure", "show_image", "show_images", "start", "use_style",
 ]  # fmt: skip

@@ -36,7 +36,8 @@ def bias_figure(findings: Sequence[Finding], label: str) -> Figure:
     for axis, group in zip(axes.flat, groups):
         own = [f for f in findings if f.attribute == group]
         looks = [("orange", "D") if f.plain else ("grey", "|") for f in own]
-        forest(axis, [(f.value, *(100 * np.array(f.found)), *look) for f, look in zip(own, looks)], 100 * own[0].expected)
+        rows = [(f.value, *(100 * np.array(f.found)), *look) for f, look in zip(own, looks)]
+        forest(axis, rows, 100 * own[0].expected)
         axis.set(title=group, xlabel=label)
     return fig
 

@@ -23,13 +23,14 @@ from ..dataset.doubts import concerns
 from ..evaluation.asking import ask_all
 from ..evaluation.item import BenchItem
 from ..evaluation.pictures import Drawn, show
+from ..evaluation.report import AFTER, ALL, ScoreRow
 from ..evaluation.score import Verdict, is_correct, normalise
 from ..marks.reader import read_image
 from ..model.load import Base
-from .figures import PALETTE, image_grid, to_rgb
+from .figures import COLOUR_OF, PALETTE, dots, image_grid, to_rgb
 
 Line = tuple[str, bool]  # a text, and whether it is a warning
-WIDE, LINE, PICTURE = 62, 0.21, 2.2  # letters in a line of text; inches: a line's height, a picture's side
+WIDE, LINE, PICTURE = 60, 0.21, 2.2  # letters in a line of text; inches: a line's height, a picture's side
 MOST = 14  # questions of a clip that are shown
 
 
@@ -39,18 +40,18 @@ def page(images: Sequence[np.ndarray], titles: Sequence[str], head: str, lines: 
     marked = [(f"⚠ {text}" if warns else text, warns) for text, warns in lines]
     wrapped = [(part, warns) for text, warns in marked for row in text.splitlines() or [""]
                for part in textwrap.wrap(row, WIDE, subsequent_indent="    ") or [""]]  # fmt: skip
-    left, cell = columns * PICTURE, PICTURE + 0.25
-    width, height = left + 0.2 + 0.1 * WIDE, max(rows * cell, LINE * len(wrapped)) + 0.4
+    left, cell, top = columns * PICTURE, PICTURE + 0.25, 0.2 + LINE * (1 + head.count("\n"))
+    width, height = left + 0.2 + 0.1 * WIDE, max(rows * cell, LINE * len(wrapped)) + top
     fig = plt.figure(figsize=(width, height), layout="none")
     fig.text(0, 1, head, va="top", weight="bold", parse_math=False)
     for k, (image, title) in enumerate(zip(images, titles)):
-        x, y = (k % 2) * PICTURE, height - 0.4 - (k // 2 + 1) * cell
+        x, y = (k % 2) * PICTURE, height - top - (k // 2 + 1) * cell
         axis = fig.add_axes((x / width, y / height, (PICTURE - 0.1) / width, PICTURE / height))
         axis.imshow(to_rgb(image))
         axis.set_title(title, fontsize=10, pad=2)
         axis.axis("off")
     for k, (text, warns) in enumerate(wrapped):
-        y = 1 - (0.45 + LINE * k) / height
+        y = 1 - (top + LINE * k) / height
         colour = PALETTE["orange"] if warns else "black"
         fig.text((left + 0.2) / width, y, text, va="top", fontsize=10, color=colour, parse_math=False)
     return fig
@@ -86,12 +87,13 @@ class AnnotationBrowser:
         for item in items[: MOST if state["part"] == "the clip" else None]:
             name = {"instance": f"[{item.mark_id}]", "question": item.question}.get(item.kind, f"{item.kind}:")
             lines.append((f"{name} {item.told}", False))
-            lines += [(f"{finding.kind}: {finding.message}", True) for finding in findings if concerns(finding, item)]
+            lines += [(str(finding), True) for finding in findings if concerns(finding, item)]
             if item.question in wrong:
                 lines.append((f"the exact annotator: {self.truth[item.question]}", True))
-        lost = len(set(self.truth) - {pair.question for pair in told.question_answer_pairs})
-        head = (f"{state['error'].replace('_', ' ')}, rate {state['rate'] / 10:.1f}: {len(findings)} findings in the clip; "
-                f"of {len(self.truth)} questions {len(wrong)} answered wrongly, {lost} not asked")  # fmt: skip
+        asked = {pair.question for pair in told.question_answer_pairs}
+        head = (f"{state['error'].replace('_', ' ')}, rate {state['rate'] / 10:.1f}: {len(findings)} findings in the clip. "
+                f"Of {len(self.truth)} questions\n{len(wrong)} answered otherwise, {len(self.truth.keys() - asked)} not "
+                f"asked; {len(asked - self.truth.keys())} that the exact annotator does not ask")  # fmt: skip
         return head, lines
 
     def draw(self, state: dict) -> Figure:
@@ -191,3 +193,21 @@ class ErrorBrowser:
     def alt(self, state: dict) -> str:
         head, lines, _ = self.texts(state)
         return "A bench question with its frames. " + said(head, lines)
+
+
+def points_by_kind(rows: Mapping[tuple[str, str, str], ScoreRow], runs: Sequence[str], split: str) -> Figure:
+    """Accuracy of three runs by type of open question of a split, best after SFT first; a tick is a guess.
+
+    `rows` are those of the score table by split, format and kind.
+    """
+    chosen = [row for (s, form, kind), row in rows.items() if (s, form) == (split, "open") and kind != ALL]
+    chosen.sort(key=lambda row: -row.runs[AFTER].mean)
+    fig, axis = plt.subplots(figsize=(7, 3))
+    for shift, name in zip((-0.2, 0.0, 0.2), runs):
+        dots(axis, [row.runs[name] for row in chosen], name, shift)
+    guesses = [row.prior or row.chance for row in chosen]
+    axis.plot(range(len(chosen)), guesses, "_", color=COLOUR_OF["prior"], markersize=18, label="guess")
+    axis.set(xticks=range(len(chosen)), ylim=(-0.03, 1.03), ylabel="accuracy", title=split)
+    axis.set_xticklabels([f"{row.kind}\nn={row.n}" for row in chosen], fontsize=8)
+    fig.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncol=4, fontsize=8)
+    return fig

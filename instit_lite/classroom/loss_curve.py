@@ -27,11 +27,24 @@ def running_mean(losses: Sequence[float], window: int) -> np.ndarray:
     return np.convolve(losses, np.ones(window) / window, mode="valid")
 
 
+def usual_window(steps: int) -> int:
+    """Over how many of a run's steps the mean is taken, unless somebody chooses."""
+    return max(1, steps // 20)
+
+
+def loss_controls(steps: int) -> dict[str, Sequence[int]]:
+    """What can be chosen of a finished run: the window of the mean, and up to which step, the last among them."""
+    some = max(1, steps // 8)
+    windows = {max(1, steps // 100), usual_window(steps), max(1, steps // 5)}
+    return {"mean_of": sorted(windows), "steps": range(steps - (steps - 1) // some * some, steps + 1, some)}
+
+
 def draw_loss(losses: Sequence[float], steps: int, window: int) -> Figure:
     """Draw the losses so far on an axis of `steps` steps: grey each one, the line a running mean."""
     smooth = running_mean(losses, window)
     fig, axis = plt.subplots(figsize=(7, 3))
-    axis.plot(range(1, len(losses) + 1), losses, color=PALETTE["grey"], linewidth=0.8, linestyle="-", alpha=0.6, label="one step")
+    axis.plot(range(1, len(losses) + 1), losses, color=PALETTE["grey"], linewidth=0.8, linestyle="-", alpha=0.6,
+              label="one step")  # fmt: skip
     axis.plot(np.arange(len(smooth)) + len(losses) - len(smooth) + 1, smooth, color=PALETTE["blue"], linestyle="-",
               marker="o" if len(smooth) == 1 else None, label=f"mean of {window}")  # fmt: skip
     axis.set(xlabel="optimiser step", ylabel="loss per answer token", xlim=(0, steps), ylim=(0, None))
@@ -63,7 +76,7 @@ class LiveLoss(TrainerCallback):
             self.show(state.max_steps)
 
     def show(self, steps: int) -> None:
-        losses, window = [row["loss"] for row in read_lines(self.log)], max(1, steps // 20)
+        losses, window = [row["loss"] for row in read_lines(self.log)], usual_window(steps)
         if losses:
             alt = loss_alt(losses, steps, window)
             picture = figure_html(draw_loss(losses, steps, window), alt=alt)

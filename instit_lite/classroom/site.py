@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 from .. import __version__
 from ..errors import InstitError, NotebookError, end_with
 from ..profiles import atomic_write_text, build_dir, get_profile, repo_root
-from .findings import Finding
 from .links import broken_links
 from .myst_html import Place, render
 from .pages import page

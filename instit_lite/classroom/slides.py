@@ -1,7 +1,8 @@
 """Slides. In: executed notebooks. Out: reveal decks in `build/slides`, made by nbconvert from `slideshow` metadata.
 
 A rule gives each cell its place, so that notebooks carry none: a heading begins a slide, other prose and every picture a
-subslide; what is long in prose goes to the speaker's notes (key S), long code is left out, solutions always are.
+subslide; what is long in prose, and what speaks of a cell that is left out, goes to the speaker's notes (key S). Long code
+and outputs of more than a page are left out, solutions always are.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LOCAL = {  # `make slides` has npm put them beside the decks
     "jquery_url": "node_modules/jquery/dist/jquery.min.js",
 }  # fmt: skip
 WORDS, CODE_LINES = 80, 10  # the most of a slide
-BESIDE, ALONE = 12, 36  # lines of output that stand below prose, and that fill a slide of their own
+WIDTH, BESIDE, ALONE = 110, 12, 36  # letters in a line; lines of output that stand below prose, and that fill a slide of their own
 HIDE = "hide-input"
 HEAD = """<style>
 .reveal { font-size: 26px; } .reveal h1 { font-size: 1.8em; } .reveal h2 { font-size: 1.5em; }
@@ -35,7 +36,7 @@ HEAD = """<style>
 .reveal figure { display: inline-block; margin: 0 6px; vertical-align: top; font-size: 18px; }
 .reveal figure img { max-height: 520px; max-width: 100%; width: auto; margin: 0; }
 .reveal figure:not(:only-of-type) { max-width: 47%; } .reveal figure:not(:only-of-type) img { max-height: 180px; }
-.reveal pre { font-size: 14px; box-shadow: none; width: auto; } .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+.reveal pre { font-size: 13px; box-shadow: none; width: 100%; } .jp-InputPrompt, .jp-OutputPrompt { display: none; }
 </style><script>window.MathJax = window.MathJax || {Hub: {getAllJax: () => false}};  // where there is no network</script>
 """
 
@@ -61,11 +62,11 @@ def prose(source: str) -> list[NotebookNode]:
 
 
 def lines_of(output: NotebookNode) -> int:
-    """Return about how many lines an output takes, without its pictures; rows of tables count half more."""
+    """Return about how many lines an output takes, without its pictures; a row of a table needs room around it."""
     data = output.get("data", {})
-    html = "".join(data.get("text/html", ""))
+    html = re.sub(r"<(?!tr)[^>]*>", "", "".join(data.get("text/html", "")))
     text = "" if html else "".join(output.get("text", data.get("text/plain", "")))
-    return len(text.splitlines()) + 3 * html.count("<tr") // 2
+    return sum(1 + len(line) // WIDTH for line in text.splitlines()) + 3 * html.count("<tr") // 2 + len(html) // WIDTH
 
 
 def placed(cell: NotebookNode) -> list[NotebookNode]:
@@ -88,7 +89,13 @@ def placed(cell: NotebookNode) -> list[NotebookNode]:
 def deck(notebook: NotebookNode) -> NotebookNode:
     """Return a notebook of an executed one's slides; its outputs hold plain text and safe HTML only."""
     safe = made_safe(notebook)
-    return nbformat.v4.new_notebook(cells=[new for cell in safe.cells for new in placed(cell)], metadata=safe.metadata)
+    cells = []
+    for cell, after in zip(safe.cells, [*safe.cells[1:], None]):
+        new = placed(cell)
+        if cell.cell_type == "markdown" and not new[-1].source.startswith("#") and after and not placed(after):
+            new[-1].metadata.slideshow.slide_type = "notes"
+        cells += new
+    return nbformat.v4.new_notebook(cells=cells, metadata=safe.metadata)
 
 
 def page_of(notebook: NotebookNode, local: bool) -> str:

@@ -36,8 +36,8 @@ def explorer(
     sequence a drop-down. `draw` takes a dict with one value per control, returns a new figure and changes
     nothing else. `static_states` are those of the twin; a control left out there takes its first value. `alt`
     is a sentence, or a function from state to sentence. `click` takes the state and the place (x, y) of a click, in
-    data units of the axis under it, and returns the controls that change; nothing may be reached by click alone. Raises `InstitError` for states that name unknown
-    controls or values; whatever `draw` raises fails a headless cell.
+    data units of the axis under it, and returns the controls that change; nothing may be reached by click alone.
+    Raises `InstitError` for states that name unknown controls or values; whatever `draw` raises fails a headless cell.
     """
     if not controls or not static_states:
         raise InstitError("an explorer needs controls and static states")
@@ -121,7 +121,7 @@ def _live(
         parts[name].value = others[-1]
     if headless() and click:
         place.value = "0.5 0.5"
-    bar = ipywidgets.Box([*parts.values()], layout={"flex_flow": "row wrap"})
+    bar = ipywidgets.Box([*parts.values()], layout={"flex_flow": "row wrap", "grid_gap": "0 16px"})
     root = ipywidgets.VBox([bar, picture, place])
     root.add_class("instit-explorer")
     place.add_class("instit-place")

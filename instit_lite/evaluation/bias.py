@@ -64,7 +64,7 @@ def corrected(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def instances_told(records: Iterable[dict]) -> list[InstanceFacts]:
-    """Every instance of the records once, as its first frame tells it; what is not in the micro-language is left out."""
+    """Every instance of the records once, as its first frame tells it, where that is in the micro-language."""
     found = []
     for record in records:
         own: dict[int, InstanceFacts] = {}
@@ -87,12 +87,13 @@ def share_findings(told: Sequence[InstanceFacts]) -> list[Finding]:
         for value in values:
             test = binomtest(counts[value], n, 1 / len(values))
             low, high = test.proportion_ci(LEVEL, "wilson")
-            rows.append(Finding(attribute, value, n, Interval(counts[value] / n, low, high), 1 / len(values), test.pvalue))
+            found = Interval(counts[value] / n, low, high)
+            rows.append(Finding(attribute, value, n, found, 1 / len(values), test.pvalue))
     return corrected(rows)
 
 
 def asked_about(items: Iterable[BenchItem], seed: int) -> list[InstanceFacts | None]:
-    """The instance that a question of bench `seed` is about, as the first frame that has it shows it; None for pairs."""
+    """The instance that a question of bench `seed` is about, in the first frame that has it; None for pairs."""
     found = []
     for item in items:
         ids = ids_in(item.question) or ids_in(item.answer)
@@ -124,7 +125,7 @@ def accuracy_findings(
 
 
 def group_difference(values: np.ndarray, inside: np.ndarray, clips: Sequence[Hashable]) -> tuple[Interval, float]:
-    """Mean of `values` [n] inside a group minus outside, its interval clustered by clip, and a p-value of no difference.
+    """Mean of `values` [n] inside a group minus outside: its interval clustered by clip, a p-value of no difference.
 
     The p-value takes the spread around the common mean, as it would be without a difference: the spread within a small
     group is underestimated, and many comparisons would find too much.

@@ -16,7 +16,7 @@ import psutil
 from killing import kill_and_resume
 
 from instit_lite.annotation.client import Client
-from instit_lite.annotation.pictures import decode_picture, encode_picture
+from instit_lite.annotation.pictures import encode_picture
 from instit_lite.annotation.requests import Question
 from instit_lite.annotation.schema import VIDEO, VideoReply
 from instit_lite.annotation.server import LoopbackServer, running

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lab import ROOT, copies, launch, server
+from lab import PICTURES, copies, launch, server
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +27,11 @@ def browser():
 
 @pytest.fixture
 def page(browser, request):
-    """A new page; a test that fails leaves a picture of it in build/browser/."""
+    """A new page; a test that fails leaves a picture of it."""
     found, failed = browser.new_page(viewport={"width": 1280, "height": 1000}), request.session.testsfailed
     yield found
     if request.session.testsfailed > failed:
-        picture = ROOT / "build" / "browser" / f"{request.node.callspec.id}.png"
+        picture = PICTURES / f"{request.node.callspec.id}.png"
         found.screenshot(path=picture)
         print(f"the page as it was left: {picture}")
     found.close()

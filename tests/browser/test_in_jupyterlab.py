@@ -1,4 +1,7 @@
-"""Every notebook runs in JupyterLab, and every explorer answers the keyboard: the figure changes, its alt text with it."""
+"""Every notebook runs in JupyterLab, and every explorer answers its controls: the figure changes, its alt text with it.
+
+Pictures of what was seen stay in build/browser/.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from lab import ROOT, run_all
+from lab import PICTURES, ROOT, run_all
 from PIL import Image
 
 pytestmark = pytest.mark.browser
@@ -52,7 +55,7 @@ def test_notebook_runs_and_its_explorers_follow(name, lab, page):
     run_all(page, *lab, name, LIMIT)
     roots = page.locator(".instit-explorer")
     assert roots.count() >= 1
-    for root in roots.element_handles():
+    for k, root in enumerate(roots.element_handles(), start=1):
         root.scroll_into_view_if_needed()
         controls = root.query_selector_all(CONTROLS)
         assert controls
@@ -63,6 +66,7 @@ def test_notebook_runs_and_its_explorers_follow(name, lab, page):
             after = answer(page, root, before)
             assert label, f"{name}: a control has no name"
             assert after[1] != before[1], f"{name}: the alt text does not follow {label!r}: {after[1]}"
+        root.screenshot(path=PICTURES / f"{name[:2]}-explorer-{k}.png")
     if name.startswith("01"):
         check_click(page, roots.first.element_handle())
     if name.startswith("03"):

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from instit_lite.annotation.audit import audit
 from instit_lite.annotation.measured import measure_clip
 from instit_lite.classroom import browsers, loss_curve, widgets
-from instit_lite.classroom.browsers import AnnotationBrowser, AskBoth, DatasetExplorer, ErrorBrowser
+from instit_lite.classroom.browsers import AnnotationBrowser, AskBoth, DatasetExplorer, ErrorBrowser, points_by_kind
 from instit_lite.classroom.figures import data_at, figure_html
 from instit_lite.classroom.playground import BOX, DEEPEST, MASS, Playground
 from instit_lite.classroom.token_maps import ENCODERS, draw_budget
@@ -20,6 +20,7 @@ from instit_lite.dataset.dialogues import make_dialogue
 from instit_lite.dataset.stills import still_of
 from instit_lite.evaluation.item import BenchItem
 from instit_lite.evaluation.pictures import draw, instances, show
+from instit_lite.evaluation.report import AFTER, BEFORE, score_rows
 from instit_lite.marks.images import write_jpeg
 from instit_lite.marks.instances import from_scene
 from instit_lite.scenes.sample import sample_scene
@@ -134,10 +135,11 @@ def test_findings_stand_below_the_text_that_they_are_about():
     alts = follows(browser, *states)
     lines = browser.texts(states[1])[1]
     at = next(k for k, (text, _) in enumerate(lines) if "[8] waits." in text)
-    assert lines[at + 1][1] and lines[at + 1][0].startswith("unknown id") and "Warning: unknown id" in alts[1]
+    assert lines[at + 1][1] and lines[at + 1][0] == "[8] unknown id: is named in the texts of <2> and is no mark"
+    assert "Warning: " in alts[1]
     assert len(audit(exact, masks, frames.shape[1:3])) == 0 and "Warning" not in alts[0]
     first_question = next(text for text, _ in browser.texts(states[2])[1] if "nowhere" in text)
-    assert exact.question_answer_pairs[0].question in first_question and "1 answered wrongly, 0 not asked" in alts[2]
+    assert exact.question_answer_pairs[0].question in first_question and "1 answered otherwise, 0 not asked; 0 that" in alts[2]
 
 
 def test_the_dataset_explorer_walks_through_every_kind(tmp_path):
@@ -180,6 +182,18 @@ def test_the_error_browser_shows_what_was_wrong_and_says_so_where_nothing_was():
     assert found.texts(states[3] | {"error": 2}) == found.texts(states[3])
 
 
+def test_types_of_question_are_drawn_best_first():
+    frames = np.zeros((1, 8, 8, 3), np.uint8)
+    items = [BenchItem(f"image{k}-1", kind, "open", "image", "?", "yes", None, str(k), frames, (1,), 2)
+             for k, kind in enumerate(["size", "size", "colour", "colour"])]  # fmt: skip
+    runs = {"no marks": ["no"] * 4, BEFORE: ["yes", "no"] * 2, AFTER: ["no", "no", "yes", "yes"]}
+    rows = {(r.split, r.format, r.kind): r for r in score_rows(items, runs)}
+    axis = points_by_kind(rows, list(runs), "image").axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["colour\nn=2", "size\nn=2"]
+    assert [list(box[0].get_ydata()) for box in axis.containers] == [[0, 0], [0.5, 0.5], [1, 0]]
+    plt.close(axis.figure)
+
+
 def test_the_budget_counts_what_the_grid_shows(crowd):
     def count(frames, side, patch, pooled):
         return frames * (-(-side // patch // 2) if pooled else side // patch) ** 2
@@ -213,6 +227,9 @@ def test_the_loss_grows_in_place(tmp_path, monkeypatch):
 
 def test_the_loss_follows_its_state():
     losses = list(np.linspace(3, 1, 40))
+    for n in range(1, 60):
+        controls = loss_curve.loss_controls(n)
+        assert loss_curve.usual_window(n) in controls["mean_of"] and n in controls["steps"] and min(controls["steps"]) >= 1
     states = [(losses[:n], 40, window) for n, window in ((40, 1), (40, 8), (20, 8), (3, 8))]
     assert len({png(loss_curve.draw_loss(*state)) for state in states}) == 4
     assert loss_curve.loss_alt(*states[3]) == "Training loss over 3 of 40 steps, from 3.00 to 2.95 on a running mean of 8."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
 from instit_lite.classroom import preflight
 from instit_lite.classroom.doctor import Check
+from instit_lite.classroom.findings import Finding
 from instit_lite.errors import NotebookError
 
 
@@ -34,19 +37,27 @@ def test_ready_laptop_runs_a_notebook_and_leaves_a_file(laptop, capsys):
     assert "ok   memory: plenty" in lines and "this laptop is ready" in lines
 
 
-def test_what_is_wrong_has_a_cure_and_a_page(laptop, monkeypatch, made_up, capsys):
-    monkeypatch.setattr(preflight, "find_notebooks", lambda names: [made_up("1 / 0")])
+def ran(monkeypatch, seconds: float, *findings: Finding) -> None:
+    """Let the notebook have run in some seconds, with some findings."""
+    status = SimpleNamespace(seconds=seconds, ok=not findings, findings=list(findings))
+    monkeypatch.setattr(preflight, "run_notebook", lambda path, **options: status)
+
+
+def test_what_is_wrong_has_a_cure_and_a_page(laptop, monkeypatch, capsys):
+    ran(monkeypatch, 5.0, Finding("error", "ZeroDivisionError", 3, "1 / 0"))
     with pytest.raises(NotebookError, match="not ready: notebook run"):
         preflight.main([])
     told = json.loads(laptop.read_text())
-    assert not told["ready"] and "ZeroDivisionError" in told["checks"][1]["found"]
-    assert "FAIL notebook run: 00_made_up" in capsys.readouterr().out
+    assert not told["ready"] and told["checks"][1]["found"] == "00_made_up: cell 3 (1 / 0): ZeroDivisionError"
+    said = capsys.readouterr().out
+    assert "FAIL notebook run: 00_made_up" in said and "docs/troubleshooting.md#notebook-run" in said
 
 
-def test_slow_laptop_is_told_which_profile_to_use(laptop, monkeypatch):
-    rows = {"00_made_up": {"smoke": {"minutes": 1e-6}}}
-    monkeypatch.setattr(preflight, "measured", lambda: rows)
-    with pytest.raises(NotebookError):
+@pytest.mark.parametrize("seconds, ready", [(100, True), (200, False)])
+def test_slow_laptop_is_told_which_profile_to_use(laptop, monkeypatch, seconds, ready):
+    monkeypatch.setattr(preflight, "measured", lambda: {"00_made_up": {"smoke": {"minutes": 1.0}}})
+    ran(monkeypatch, seconds)
+    with nullcontext() if ready else pytest.raises(NotebookError):
         preflight.main([])
     check = json.loads(laptop.read_text())["checks"][1]
-    assert "too slow" in check["found"] and "profile smoke" in check["cure"]
+    assert check["ok"] == ready and ("too slow" in check["found"]) != ready and "profile smoke" in check["cure"] + check["found"]

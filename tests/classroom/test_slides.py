@@ -25,6 +25,7 @@ def notebook():
         prose("# Title\n\nA promise."), code("profile = 'x'", {"text/plain": "set"}, "parameters"), code("import os"),
         prose("## Section\n\nShort.\n\n" + "word " * 100), code("print(1)", {"text/plain": "one"}),
         prose("### Exercise: Write it"), code("secret = 1", {"text/plain": "42"}, EXERCISE), code("t", {"text/plain": "t"}, GRADED),
+        prose("The import:"), code("import sys"),
         prose("Look.\n\n## Pictures"), code("draw()", {"text/html": PICTURE, "text/plain": "a white square"}),
         code("\n".join(["x = 1"] * 30), {"text/plain": "thirty"}),
     ]  # fmt: skip
@@ -36,7 +37,7 @@ def test_each_cell_has_its_place(notebook):
     places = [(cell.metadata.slideshow.slide_type, cell.source[:12]) for cell in cells]
     assert places == [
         ("slide", "# Title\n\nA p"), ("slide", "## Section\n\n"), ("notes", "word word wo"), ("-", "print(1)"),
-        ("subslide", "### Exercise"), ("subslide", "Look."), ("slide", "## Pictures"), ("subslide", "draw()"), ("-", "x = 1\nx = 1\n"),
+        ("subslide", "### Exercise"), ("notes", "The import:"), ("subslide", "Look."), ("slide", "## Pictures"), ("subslide", "draw()"), ("-", "x = 1\nx = 1\n"),
     ]  # fmt: skip
     hidden = [cell.source[:5] for cell in cells if slides.HIDE in cell.metadata.get("tags", [])]
     assert hidden == ["draw(", "x = 1"]

@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_models import FAMILIES, checkpoint
 from tokenizers import Tokenizer, processors
 
-from instit_lite.annotation.server import Handler, LoopbackServer, completion, running
+from instit_lite.annotation.server import LoopbackServer, completion, running
 from instit_lite.dataset.quarantine import Quarantine
 from instit_lite.errors import InstitError, ModelError, OfflineRefused, PreflightError, UnreadableInput
 from instit_lite.evaluation.bench import build_bench

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 from cases import case
-from pictures import RED, cut, folder_of, saved, written
+from pictures import cut, folder_of, saved, written
 
 sys.path.append(str(Path(__file__).parents[1] / "marks"))
 import footage  # noqa: E402

@@ -13,7 +13,7 @@ from .exercise import Exercise, Mistake
 
 
 def odd_frames(captions: list[str]) -> list[int]:
-    """The timestamps (from 1) whose caption is not the usual one of the clip; of equally usual ones, the first counts."""
+    """The timestamps, from 1, whose caption is not the usual one; of equally usual ones the first counts."""
     usual = Counter(captions).most_common(1)[0][0]
     return [t for t, caption in enumerate(captions, start=1) if caption != usual]
 
@@ -25,7 +25,10 @@ def clicked_mark(masks: np.ndarray, ids: list[int], x: int, y: int) -> int | Non
 
 
 def corrected_ps(ps: list[float]) -> list[float]:
-    """Holm: the k-th smallest of n p-values times n - k + 1, never less than a smaller one's, at most 1; in the order given."""
+    """Holm: the k-th smallest of n p-values times n - k + 1, never less than a smaller one's, at most 1.
+
+    In the order given.
+    """
     return holm(ps)
 
 
