@@ -17,7 +17,7 @@ TRACEBACK = re.compile(r"^\s*Traceback \(most recent call last\)", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 IMAGE = re.compile(r"<img\b[^>]*>")
 ALT, WIDTH = re.compile(r'\balt="[^"]*\w\s+\w[^"]*"'), re.compile(r'\bwidth="(\d+)"')
-WIDEST = 960  # CSS pixels, ten inches: what a page shows without shrinking the letters much
+WIDEST = 980  # CSS pixels, ten inches with the margin: what a page shows without shrinking the letters much
 ADDED = {"injected-parameters", "papermill-error-cell-tag"}
 
 
