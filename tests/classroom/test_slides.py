@@ -47,8 +47,8 @@ def test_deck_shows_pictures_and_outputs_but_no_long_code_and_no_solution(notebo
     page = slides.page_of(notebook, local=True)
     assert "a white square" in page and "thirty" in page and "<aside class=\"notes\">" in page
     assert "secret" not in page and "draw()" not in page
-    assert 'src="node_modules/requirejs/require.js"' in page and "unpkg.com" not in page
-    assert "unpkg.com" in slides.page_of(notebook, local=False)
+    assert 'src="node_modules/requirejs/require.js"' in page and "reveal.js@4" not in page
+    assert "reveal.js@4" in slides.page_of(notebook, local=False)
 
 
 @pytest.mark.parametrize("path", find_notebooks([]), ids=lambda path: path.stem)
