@@ -49,7 +49,10 @@ def server(folder: Path, build: Path):
         yield address(process, own), token
     finally:
         process.terminate()  # kernels end with their server
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=START)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def address(process: subprocess.Popen, own: Path) -> str:
@@ -102,7 +105,7 @@ STATE = """() => jupyterapp.shell.currentWidget.content.widgets.filter(cell => c
 
 def run_all(page, url: str, token: str, name: str, limit: float) -> None:
     """Open a notebook, run all of its cells, wait until the kernel is idle; an error fails."""
-    page.goto(f"{url}lab/workspaces/{name[:2]}/tree/{name}?token={token}&reset")
+    page.goto(f"{url}lab/workspaces/{name[:2]}/tree/{name}?token={token}&reset", timeout=1000 * START)
     page.wait_for_function(READY, arg=name, timeout=1000 * START)
     page.evaluate(RUN)
     page.wait_for_function("() => window.ran !== undefined", timeout=1000 * limit)

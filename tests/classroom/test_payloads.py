@@ -29,7 +29,7 @@ def shown(monkeypatch):
     """Collect what goes to a notebook."""
     bundles = []
     monkeypatch.setattr(display, "get_ipython", lambda: True)
-    monkeypatch.setattr(display, "display", lambda bundle, raw: bundles.append(bundle))
+    monkeypatch.setattr(display, "display", lambda bundle, **how: bundles.append(bundle))
     return bundles
 
 
