@@ -35,7 +35,7 @@ def usual_window(steps: int) -> int:
 def loss_controls(steps: int) -> dict[str, Sequence[int]]:
     """What can be chosen of a finished run: the window of the mean, and up to which step, the last among them."""
     some = max(1, steps // 8)
-    windows = {max(1, steps // 100), usual_window(steps), max(1, steps // 5)}
+    windows = {max(1, steps // 100), usual_window(steps), min(steps, max(2, steps // 5))}
     return {"mean_of": sorted(windows), "steps": range(steps - (steps - 1) // some * some, steps + 1, some)}
 
 

@@ -230,6 +230,7 @@ def test_the_loss_follows_its_state():
     for n in range(1, 60):
         controls = loss_curve.loss_controls(n)
         assert loss_curve.usual_window(n) in controls["mean_of"] and n in controls["steps"] and min(controls["steps"]) >= 1
+        assert all(len(values) > 1 for values in controls.values()) or n == 1, "a control that nothing can be done with"
     states = [(losses[:n], 40, window) for n, window in ((40, 1), (40, 8), (20, 8), (3, 8))]
     assert len({png(loss_curve.draw_loss(*state)) for state in states}) == 4
     assert loss_curve.loss_alt(*states[3]) == "Training loss over 3 of 40 steps, from 3.00 to 2.95 on a running mean of 8."
