@@ -63,7 +63,7 @@ MORNING = (
 )  # fmt: skip
 FIRST_DAY = (  # the first block has room for laptops that are not ready
     Block(75, ("00",)),
-    Block(85, ("01",), ("01 Two published styles, and a large print", "01 No masks? A tracker for fixed cameras",
+    Block(85, ("01",), ("01 A playground", "01 No masks? A tracker for fixed cameras",
                         "01 Exercise: When a leader line is due")),
     Block(85, ("02",), ("02 Real footage, without a model", "02 When the endpoint fails", "02 A budget")),
     Block(85, ("03",), ("03 The published files", "03 A person looks", "03 Exercise: How much general data")),
