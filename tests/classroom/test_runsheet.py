@@ -80,7 +80,7 @@ def test_page_holds_the_plans():
     assert names and set(re.findall(r"- \*\*(?:Day \d, b|B)lock \d\*\*: (0\d)", block)) >= {"00", "04"}
 
 
-@pytest.mark.parametrize("number", [path.name[:2] for path in find_notebooks([])][:8])
+@pytest.mark.parametrize("number", [path.name[:2] for path in find_notebooks([])])
 def test_each_notebook_has_misconceptions_and_prompts(number):
     part = re.search(rf"^### {number} · .*?(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL)[0]
     assert 3 <= part.count('- **"') <= 5 and part.count("*Shows as:*") == part.count("*Do:*") == part.count('- **"')
