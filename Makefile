@@ -82,7 +82,7 @@ test: $(INSTRUCTOR) $(SITE) ## run all tests, then all notebooks in profile smok
 	echo "left blank:"; wait $$blank || status=1; cat "$$BLANK/log.txt"; \
 	if [ $$status -eq 0 ]; then echo "all passed"; else echo "FAILED: see above"; fi; exit $$status
 
-test-browser: $(BROWSER) ## run notebooks 00-07 in JupyterLab in a headless browser and use their explorers; NB=03 one
+test-browser: $(BROWSER) ## run notebooks 00-08 in JupyterLab in a headless browser and use their explorers; NB=03 one
 	@$(PY) -m pytest -v -m browser tests/browser $(if $(NB),-k $(NB)) $(ARGS)
 
 notebooks: $(STAMP) ## run all notebooks, or NB=03, in profile PROFILE
