@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from ..annotation.schema import ClipAnnotation
 from ..dataset.build import CHOICE_SHARE, SEED_STEP, first_scene
 from ..dataset.choices import add_choices
 from ..dataset.stills import build_general
-from ..errors import InstitError
+from ..errors import end_with
 from ..evaluation.bench import build_bench
 from ..evaluation.item import BenchItem
 from ..evaluation.pictures import draw
@@ -219,11 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     profile = get_profile(chosen.profile)
     out = Path(chosen.out or build_dir("beyond", profile.name))
-    try:
-        found = measure(profile, chosen.adapters, out)
-    except InstitError as problem:
-        print(f"{type(problem).__name__}: {problem}", file=sys.stderr)
-        return 2
+    found = measure(profile, chosen.adapters, out)
     path = kept_file(profile.name) if chosen.keep else out / "beyond.json"
     atomic_write_text(path, json.dumps(found) + "\n")
     print(path)
@@ -231,4 +226,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

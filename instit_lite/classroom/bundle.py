@@ -67,7 +67,7 @@ def copy_kit(root: Path, target: Path) -> None:
 
 def carry(target: Path) -> list[str]:
     """Copy what notebooks built in profile micro into the kit's own build folder; return what there was."""
-    found = [name for name in CARRIED if build_dir(*Path(name).parts[:1]).joinpath(*Path(name).parts[1:]).exists()]
+    found = [name for name in CARRIED if (build_dir() / name).exists()]
     for name in found:
         shutil.copytree(build_dir() / name, target / "build" / name)
     return found

@@ -14,14 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..claims.live import read_ledger
+from ..dataset.stills import still_of
 from ..errors import end_with
-from ..marks.clip import Clip
 from ..marks.draw import draw_marks
 from ..marks.instances import from_scene
 from ..profiles import repo_root
 from ..scenes.facts import changes, scene_facts
 from ..scenes.language import phrase, summary
-from ..scenes.render import render
 from ..scenes.sample import sample_scene
 from ..scenes.seeds import TRAIN_SEED
 from ..scenes.world import Knobs
@@ -75,7 +74,7 @@ def matrices(axis: Axes) -> None:
 
 
 def scores(axis: Axes, ledger: dict) -> None:
-    """Accuracy on marked pictures of the base and of the tuned model; dots are trainings."""
+    """Accuracy on marked pictures of the base and of the tuned model, the mean of the trainings."""
     found = {"base": accuracies(ledger, "base", "image"), "after SFT": accuracies(ledger, "main", "image")}
     for y, (name, values) in enumerate(found.items()):
         axis.text(0, y - 0.42, name if values is not None else f"{name}: not measured", fontsize=10)
@@ -89,9 +88,8 @@ def draw_road(seed: int = 0) -> tuple[Figure, str]:
     """Return the six panels on a scene of the micro world, and their alt text."""
     scene = sample_scene(TRAIN_SEED - 206 - seed, Knobs(n_things=(3, 4), occlusion=0.5))
     moments = [0.25, 0.5, 0.75, 1.0]
-    picture, _ = render(scene, 1.0)
-    still = Clip(picture[None], np.zeros(1), np.zeros(1, int), 1, 0.0, "scene")
-    marked, _ = draw_marks(picture, from_scene(scene, still, [1.0])[0], style="micro")
+    still = still_of(scene, 1.0)
+    marked, _ = draw_marks(still.frames[0], from_scene(scene, still, [1.0])[0], style="micro")
     frames = scene_facts(scene, moments)
     one = frames[-1].instances[-1]
     clip = textwrap.shorten(summary(frames, [changes(a, b) for a, b in zip(frames, frames[1:])]), 160, placeholder=" …")

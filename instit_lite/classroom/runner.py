@@ -131,10 +131,11 @@ def judge(result: Path, ended: Ended, limit: float, log: Path, progress: Progres
 
 
 def hub_cache_mb() -> int:
-    """Return the size of what was downloaded from the hub, in MB."""
+    """Return the size of what was downloaded from the hub, in MB; its snapshots are links to files counted once."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    return round(sum(file.stat().st_size for file in Path(HF_HUB_CACHE).rglob("*") if file.is_file()) / 1e6)
+    files = (path for path in Path(HF_HUB_CACHE).rglob("*") if path.is_file() and not path.is_symlink())
+    return round(sum(file.stat().st_size for file in files) / 1e6)
 
 
 def describe_machine() -> str:
