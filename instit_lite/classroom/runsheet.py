@@ -14,7 +14,7 @@ from functools import cache
 
 from ..errors import NotebookError, end_with
 from ..profiles import atomic_write_text, build_dir, repo_root, with_block
-from .exercises.catalogue import EXERCISES
+from .exercises.catalogue import all_exercises
 from .measured import measured
 from .normalise import number_of, read
 from .plans import PLANS, Block, Plan
@@ -40,7 +40,7 @@ class Row:
 @cache
 def sections() -> dict[str, Row]:
     """Return every section of the notebooks in order, by "NB Heading", with the minutes that it takes to teach."""
-    declared = {f"{e.key[:2]} {EXERCISE}{e.title}": e for e in EXERCISES.values()}
+    declared = {f"{e.key[:2]} {EXERCISE}{e.title}": e for e in all_exercises().values()}
     found: dict[str, float] = {}
     for path in find_notebooks([]):
         section = ""

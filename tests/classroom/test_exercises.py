@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from instit_lite.classroom.exercises import catch_up, check, examine, hint
-from instit_lite.classroom.exercises.catalogue import EXERCISES
+from instit_lite.classroom.exercises.catalogue import all_exercises
 from instit_lite.classroom.exercises.exercise import alike, judge
 from instit_lite.errors import InstitError
 
+EXERCISES = all_exercises()
 ALL = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 
 

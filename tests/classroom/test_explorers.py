@@ -10,8 +10,9 @@ from matplotlib import pyplot as plt
 
 from instit_lite.annotation.audit import audit
 from instit_lite.annotation.measured import measure_clip
-from instit_lite.classroom import browsers, loss_curve, widgets
-from instit_lite.classroom.browsers import AnnotationBrowser, AskBoth, DatasetExplorer, ErrorBrowser, points_by_kind
+from instit_lite.classroom import answers, loss_curve, widgets
+from instit_lite.classroom.answers import AskBoth, ErrorBrowser, points_by_kind
+from instit_lite.classroom.browsers import AnnotationBrowser, DatasetExplorer
 from instit_lite.classroom.figures import data_at, figure_html
 from instit_lite.classroom.playground import BOX, DEEPEST, MASS, Playground
 from instit_lite.classroom.token_maps import ENCODERS, draw_budget
@@ -159,7 +160,7 @@ def test_the_dataset_explorer_walks_through_every_kind(tmp_path):
 def test_both_models_are_asked_about_the_same_mark(monkeypatch):
     pictures = [draw("image", seed, 1, Knobs(n_things=(3, 3), motion=False)) for seed in (11, 12)]
     true = {(show(p).tobytes(), q.question): q.answer for p in pictures for q in p.questions}
-    monkeypatch.setattr(browsers, "ask_all", lambda model, asked: [model(frames.tobytes(), text) for frames, text in asked])
+    monkeypatch.setattr(answers, "ask_all", lambda model, asked: [model(frames.tobytes(), text) for frames, text in asked])
     asked = AskBoth({"base": lambda *_: "a $dollar$", "after SFT": lambda *key: true[key].upper()}, pictures)
     fewest = min(len(p.ids) for p in pictures)
     states = [whole(asked), whole(asked, mark=asked.controls["mark"][fewest - 1]), whole(asked, picture=2),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from instit_lite.classroom import runsheet
-from instit_lite.classroom.exercises.catalogue import EXERCISES
+from instit_lite.classroom.exercises.catalogue import all_exercises
 from instit_lite.classroom.plans import PLANS, Block, Plan
 from instit_lite.classroom.runner import find_notebooks
 from instit_lite.errors import NotebookError
@@ -39,7 +39,7 @@ def test_sections_exist_and_what_may_be_dropped_is_in_the_block(block):
 def test_every_exercise_is_a_section_with_its_own_minutes():
     found = {row.section: row.minutes for row in runsheet.sections().values() if row.what.startswith("exercise")}
     assert found == {
-        f"{e.key[:2]} Exercise: {e.title}": e.minutes + runsheet.MINUTES_A_SOLUTION for e in EXERCISES.values()
+        f"{e.key[:2]} Exercise: {e.title}": e.minutes + runsheet.MINUTES_A_SOLUTION for e in all_exercises().values()
     }  # fmt: skip
 
 

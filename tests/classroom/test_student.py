@@ -11,11 +11,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from instit_lite.classroom import grade
-from instit_lite.classroom.exercises.catalogue import EXERCISES
+from instit_lite.classroom.exercises.catalogue import all_exercises
 from instit_lite.classroom.normalise import normalise, read, to_text
 from instit_lite.classroom.student import leaks, student_copy
 from instit_lite.errors import NotebookError, UnreadableInput
 
+EXERCISES = all_exercises()
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("0[1-8]*.ipynb"))
 EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
 SOLVED = '''def deepest(mask):

@@ -1,7 +1,29 @@
-"""All exercises by key. In: the modules of the notebooks. Out: `EXERCISES`, in the order of the notebooks."""
+"""Exercises by key. In: the number of a notebook. Out: its exercises, or those of all.
 
-from . import beyond, claims, dataset, equations, marks, scoring, sft, tokens
+Only the modules asked for are imported: who opens notebook 01 does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
 from .exercise import Exercise
 
-MODULES = (marks, equations, dataset, tokens, sft, scoring, claims, beyond)
-EXERCISES: dict[str, Exercise] = {e.key: e for module in MODULES for e in module.EXERCISES}
+MODULES = {
+    "01": "marks", "02": "equations", "03": "dataset", "04": "tokens",
+    "05": "sft", "06": "scoring", "07": "claims", "08": "beyond",
+}  # fmt: skip
+
+
+@cache
+def exercises_of(notebook: str) -> dict[str, Exercise]:
+    """The exercises of a notebook ("01") by key; none for a notebook without exercises."""
+    if notebook not in MODULES:
+        return {}
+    return {e.key: e for e in import_module(f".{MODULES[notebook]}", __package__).EXERCISES}
+
+
+def all_exercises() -> dict[str, Exercise]:
+    """All exercises by key, in the order of the notebooks."""
+    return {key: e for notebook in MODULES for key, e in exercises_of(notebook).items()}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import InstitError
-from .catalogue import EXERCISES
+from .catalogue import all_exercises, exercises_of
 from .exercise import Exercise, judge
 
 _handed_in: dict[str, Any] = {}  # of this session, by key
@@ -21,9 +21,10 @@ _hints_given: Counter[str] = Counter()
 
 def exercise_of(key: str) -> Exercise:
     """Return an exercise; raise `InstitError` for a key that does not exist."""
-    if key not in EXERCISES:
-        raise InstitError(f"there is no exercise {key!r}", cure=f"choose one of {', '.join(EXERCISES)}")
-    return EXERCISES[key]
+    own = exercises_of(key.split("-")[0])
+    if key not in own:
+        raise InstitError(f"there is no exercise {key!r}", cure=f"choose one of {', '.join(all_exercises())}")
+    return own[key]
 
 
 def check(key: str, answer: Any) -> None:
