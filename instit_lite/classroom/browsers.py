@@ -111,7 +111,7 @@ class DatasetExplorer:
     def texts(self, state: dict) -> tuple[str, list[Line]]:
         found = self.kinds[state["kind"]]
         one = found[state["number"] - 1]
-        head = f"{one['id']}, {state['number']} of {len(found)} {state['kind']} (line {one['group']}: {GROUPS[one['group']]})"
+        head = f"{one['id']}: {state['kind']} {state['number']} of {len(found)} (line {one['group']}: {GROUPS[one['group']]})"
         return head, [(f"{question}\n    → {answer}", False) for question, answer in turns_of(one)]
 
     def draw(self, state: dict) -> Figure:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from ..claims.declared import CURVES
 from ..evaluation.difficulty import LEVELS
 from .claim_figures import Drawn, claim_of, interval, nothing
-from .figures import COLOUR_OF, PALETTE
+from .figures import COLOUR_OF, PALETTE, not_measured
 
 LINES = {  # arms of the paper's Table 7
     "general_only": "0: general\nonly", "groups1": "1: + instance\ncaptions", "groups2": "2: + temporal\nchanges",
@@ -145,7 +145,7 @@ def before_after(ledger: dict) -> Drawn:
         for y, (side, values) in enumerate(zip(SIDES, found.values())):
             colour, marker = SIDE_LOOK.get(side, (PALETTE["grey"], "o"))
             if values is None:
-                axis.text(50, y, "not measured", ha="center", va="center", fontsize=9, color=PALETTE["grey"])
+                not_measured(axis, 50, y)
                 continue
             axis.plot([0, values.mean()], [y, y], color=colour, linestyle="-", linewidth=1)
             axis.plot(values.mean(), y, marker=marker, color=colour, markersize=9)

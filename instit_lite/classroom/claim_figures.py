@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ..claims.readme_table import cell, paper_of
 from ..claims.verdict import NOT_MEASURED, VERDICTS
-from .figures import PALETTE
+from .figures import PALETTE, not_measured
 
 Drawn = tuple[Figure, str]
 LOOK = {  # verdict: marker, colour, what fills the marker
@@ -73,7 +73,7 @@ def draw_rows(axis: Axes, rows: list[tuple[str, dict]]) -> None:
         axis.barh(y, min(high, reach) - max(low, -reach), 0.8, max(low, -reach), color="#e4eef4", zorder=0)
         marker, colour, fill = LOOK[part["verdict"]]
         if one is None:
-            axis.text(0, y, "not measured", color=colour, ha="center", va="center", fontsize=9)
+            not_measured(axis, 0, y)
             continue
         axis.plot(one[1:], [y, y], color=colour, linestyle="-", linewidth=1.8, marker="")
         axis.plot(one[0], y, marker=marker, color=colour, fillstyle=fill, markerfacecoloralt="white", markersize=8)

@@ -149,6 +149,12 @@ def dots(axis: Axes, spans: Sequence, name: str, shift: float) -> None:
     axis.errorbar(np.arange(len(spans)) + shift, means, reach, label=name, **look)
 
 
+def not_measured(axis: Axes, x: float, y: float) -> None:
+    """Say in a chart's row that it has no value; lines behind the words stay off them."""
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axis.text(x, y, "not measured", ha="center", va="center", fontsize=9, color=PALETTE["grey"], bbox=behind, zorder=3)
+
+
 def image_grid(
     images: Sequence, titles: Sequence[str] | None = None, *, columns: int = 4, size: float = 2.4
 ) -> Figure:
