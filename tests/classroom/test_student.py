@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -158,3 +160,11 @@ def test_nbgrader_finds_its_cells():
 
     for path in NOTEBOOKS:
         MetadataValidator().validate_nb(nbformat.read(path, as_version=4))
+
+
+def test_the_first_three_notebooks_start_without_torch():
+    """Their kernels, blank copies and grading would wait for it, several seconds each."""
+    lines = [line for path in NOTEBOOKS[:3] for line in grade.imports(read(path))]
+    asked = 'import sys; check("01-deepest", 0), check("02-map", 0), check("03-mended", 0); print("torch" in sys.modules)'
+    done = subprocess.run([sys.executable, "-c", "\n".join([*lines, asked])], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["False"], done.stdout + done.stderr
