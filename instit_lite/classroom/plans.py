@@ -69,11 +69,11 @@ FIRST_DAY = (  # the first block has room for laptops that are not ready
     Block(85, ("03",), ("03 The published files", "03 A person looks", "03 Exercise: How much general data")),
 )  # fmt: skip
 SECOND_DAY = (
-    Block(80, ("04",), ("04 One token, a digit and a thing", "04 Which frame is a token of?", "04 What pooling takes",
+    Block(75, ("04",), ("04 One token, a digit and a thing", "04 Which frame is a token of?", "04 What pooling takes",
                         "04 Exercise: Count a clip's tokens")),
     Block(95, ("05",), ("05 The adapter is the result", "05 Ask about a clip", "05 Exercise: LoRA by hand",
-                        "05 What the model will read")),
-    Block(85, ("06",), ("06 By type of question", "06 Where it looks", "06 A judge is an evaluator, too",
+                        "05 What the model will read", "05 Ask it")),
+    Block(90, ("06",), ("06 By type of question", "06 Where it looks", "06 A judge is an evaluator, too",
                         "06 Why the clip counts")),
     Block(70, ("07",), ("07 What pooling costs and saves (C8)", "07 Measure any other", "07 Exercise: Twice and half",
                         "07 Two controls, live")),
