@@ -141,7 +141,7 @@ def hub_cache_mb() -> int:
 def describe_machine() -> str:
     """Return in words what a run has to itself: processors and memory, and whether others were at work before it."""
     memory = psutil.virtual_memory().total / 2**30
-    used = psutil.cpu_percent(interval=1) / 100 * (psutil.cpu_count() or 1)  # a load average would count the run before
+    used = psutil.cpu_percent(interval=0.2) / 100 * (psutil.cpu_count() or 1)  # a load average would count the run before
     busy = f", while other programs used {used:.1f} cores" if used > cores() / 4 else ""
     return f"{platform.system()} {platform.machine()}, {cores()} cores, {memory:.0f} GB{busy}"
 

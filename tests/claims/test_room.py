@@ -11,7 +11,8 @@ import pytest
 from instit_lite.claims import work as working
 from instit_lite.claims.arms import ARMS, base_folders
 from instit_lite.claims.declared import EVERYTHING
-from instit_lite.claims.ledger import format_ledger
+from instit_lite.claims.kept import bring_back, keep
+from instit_lite.claims.ledger import format_ledger, ledger_of
 from instit_lite.claims.readme_table import table
 from instit_lite.claims.room import claims_named, is_done, is_trained, needs_of, room_of
 from instit_lite.claims.run import alone, measure, measure_here, plan, show
@@ -54,6 +55,20 @@ def test_nothing_is_done_twice(ledger, room, monkeypatch):
     monkeypatch.setattr(working, "work", lambda *rest: pytest.fail("a job was done again"))
     again = measure_here(room, None, say=lambda line: None)
     assert again["claims"] == ledger["claims"]
+
+
+def test_the_ledger_comes_back_without_training(ledger, room, tmp_path, monkeypatch):
+    """From the scores that the repository keeps, where nothing was measured."""
+    file, elsewhere, quiet = tmp_path / "scores.json", replace(room, root=tmp_path / "elsewhere"), lambda line: None
+    keep(room, file)
+    monkeypatch.setattr(working, "run_sft", lambda *rest, **more: pytest.fail("something was trained"))
+    assert bring_back(elsewhere, file, quiet) == len(ARMS)
+    assert plan(elsewhere, claims_named(None)) == ([[], [], []], {})
+    again = ledger_of(elsewhere, claims_named(None))
+    assert {name: again[name] for name in ("claims", "accuracies", "arms", "date")} == {
+        name: ledger[name] for name in ("claims", "accuracies", "arms", "date")
+    }
+    assert bring_back(elsewhere, file, quiet) == 0  # what is there stays
 
 
 def test_another_base_means_another_training(ledger, room, monkeypatch):

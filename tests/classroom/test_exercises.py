@@ -98,6 +98,7 @@ def test_a_student_who_changes_the_arguments_changes_nothing_else():
     "a, b, same",
     [(1, 1.0, True), (1, True, False), ("1", 1, False), (None, None, True), ([1], (1,), True), (0.1, "x", False),
      (np.zeros(3), np.zeros((3, 1)), False), (np.ones(2), np.ones(2, bool), False), ({"1": 2}, {1: 2}, False),
+     (["a", "b"], np.zeros(2), False), ([None, 0.0], np.zeros(2), False), ([0.0, 0.0], np.zeros(2), True),
      (np.bool_(True), True, True), (np.int64(2), 2, True)],
 )  # fmt: skip
 def test_alike(a, b, same):

@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from instit_lite.classroom import grade
-from instit_lite.classroom.exercises.catalogue import all_exercises
+from instit_lite.classroom.exercises.catalogue import all_exercises, exercises_of
 from instit_lite.classroom.normalise import normalise, read, to_text
 from instit_lite.classroom.student import leaks, student_copy
 from instit_lite.errors import NotebookError, UnreadableInput
@@ -42,16 +42,12 @@ def points(master, handed_in) -> list[grade.Grade]:
     return found
 
 
-def exercises_of(path: Path) -> list[str]:
-    return [key for key in EXERCISES if key.startswith(path.stem[:2])]
-
-
 @EACH
 def test_all_solved_is_full_marks(path):
     notebook = read(path)
     found = points(notebook, notebook)
     assert [g.exercise for g in found if g.right] == [g.exercise for g in found]
-    assert sorted(g.exercise for g in found) == sorted(exercises_of(path)) and len(found) >= 3
+    assert sorted(g.exercise for g in found) == sorted(exercises_of(path.stem[:2])) and len(found) >= 3
 
 
 @EACH
@@ -80,7 +76,7 @@ def test_stub_and_solution_are_the_same_function(path):
     for cell in read(path).cells:
         if grade.tagged(cell, "exercise"):
             function = ast.parse(cell.source).body[0]
-            key = next(k for k in exercises_of(path) if f'"{k}"' in cell.source)
+            key = next(k for k in exercises_of(path.stem[:2]) if f'"{k}"' in cell.source)
             assert function.name == EXERCISES[key].name and ast.get_docstring(function)
 
 

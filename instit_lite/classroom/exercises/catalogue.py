@@ -5,7 +5,6 @@ Only the modules asked for are imported: who opens notebook 01 does not wait for
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 
 from .exercise import Exercise
@@ -16,7 +15,6 @@ MODULES = {
 }  # fmt: skip
 
 
-@cache
 def exercises_of(notebook: str) -> dict[str, Exercise]:
     """The exercises of a notebook ("01") by key; none for a notebook without exercises."""
     if notebook not in MODULES:

@@ -124,11 +124,11 @@ def is_array(value: Any) -> bool:
 def same_array(a: Any, b: Any) -> bool:
     try:
         a, b = (np.asarray(x.detach() if hasattr(x, "detach") else x) for x in (a, b))
-    except (TypeError, ValueError, RuntimeError):
+        if a.shape != b.shape or (a.dtype == bool) != (b.dtype == bool):
+            return False
+        return bool(np.allclose(a, b, rtol=1e-4, atol=1e-5))
+    except (TypeError, ValueError, RuntimeError):  # no numbers
         return False
-    if a.shape != b.shape or (a.dtype == bool) != (b.dtype == bool):
-        return False
-    return bool(np.allclose(a, b, rtol=1e-4, atol=1e-5))
 
 
 def shown(value: Any) -> str:
