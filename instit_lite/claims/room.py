@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ..dataset.build import FORMAT
 from ..errors import InstitError
 from ..model.load import MICRO_FOLDER, weights_hash
 from ..profiles import PROFILES, Profile, build_dir, get_profile, read_lines
@@ -131,12 +132,12 @@ def cost_arms(claims: Iterable[Claim]) -> list[str]:
 
 
 def identity(room: Room, arm: Arm, seed: int) -> dict:
-    """What makes a trained arm this one: other settings, sizes or base mean another training."""
+    """What makes a trained arm this one: other settings, sizes, data or base mean another training."""
     folder = base_folders()[arm.base][0]
     sizes = {k: v for k, v in asdict(room.profile).items() if k not in ("n_bench", "eval_batch")}
     weights = weights_hash(MICRO_FOLDER if folder == "micro" else folder)
     declared = {k: v for k, v in asdict(arm).items() if k not in ("about", "cost")} | {"groups": list(arm.groups)}
-    return {"arm": declared, "profile": sizes, "seed": seed, "base": weights}
+    return {"arm": declared, "profile": sizes, "data": FORMAT, "seed": seed, "base": weights}
 
 
 def read_json(path: Path) -> dict:

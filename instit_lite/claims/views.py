@@ -16,7 +16,7 @@ from ..evaluation import bench
 from ..evaluation.bench import build_bench
 from ..evaluation.chance import majority_answers
 from ..evaluation.difficulty import LEVELS, frame_benches, level_items
-from ..evaluation.item import BenchItem, fingerprint
+from ..evaluation.item import BenchItem, asked, fingerprint
 from ..evaluation.score import marks_of
 from ..profiles import Profile
 from ..scenes.seeds import BENCH_SEED, BENCH_SPAN
@@ -75,7 +75,7 @@ def items_of(name: str, split: str, profile: Profile, frames: int | None = None)
 
 
 def facts_of(name: str, split: str, items: Sequence[BenchItem], profile: Profile) -> list[dict]:
-    """What scoring needs to know of each item of a view: names, a fingerprint, and what no model gets right.
+    """What scoring needs to know of each item of a view: names, fingerprints, and what no model gets right.
 
     `majority` is None where the questions are not those of the bench as it is.
     """
@@ -84,7 +84,7 @@ def facts_of(name: str, split: str, items: Sequence[BenchItem], profile: Profile
     for item in items:
         scores = (item.chance, item.chance if item.prior is None else item.prior, usual.get(item.key))
         rows.append({
-            "key": item.key, "item": fingerprint(item), "clip": item.clip_id, "kind": item.kind,
+            "key": item.key, "item": fingerprint(item), "asked": asked(item), "clip": item.clip_id, "kind": item.kind,
             "format": item.format, **dict(zip(BASELINES, scores)),
         })  # fmt: skip
     return rows

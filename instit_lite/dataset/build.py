@@ -44,6 +44,7 @@ SEED_STEP = 100_000  # seeds kept for each of the three parts
 BUILDS = 20  # build seeds with scenes of their own; the next ones begin anew
 CHOICE_SHARE = 0.3
 MANIFEST = "dataset.json"
+FORMAT = 5  # of what is built from the annotations: a dataset of another one is built anew
 SIZES = ("n_clips", "n_images", "n_frames", "n_general")  # what a dataset depends on of a profile
 Item = TypeVar("Item")
 
@@ -82,7 +83,7 @@ def build_micro(
     """
     out = Path(out)
     sizes = {name: getattr(profile, name) for name in SIZES}
-    identity = {"sizes": sizes, "seed": seed, "errors": asdict(errors), "format": 4}
+    identity = {"sizes": sizes, "seed": seed, "errors": asdict(errors), "format": FORMAT}
     if read_manifest(out).get("identity") == identity:
         say(f"{out}: this dataset is built already")
         return load_dataset(out)

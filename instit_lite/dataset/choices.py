@@ -2,7 +2,8 @@
 
 Ours, not the paper's: INST-IT trains on open questions only. A micro model that never sees options in the SFT
 unlearns to answer with a letter. Wrong answers are other answers to the same kind of question, from the same picture
-first.
+first. Questions about a clip are answered with the words of the right option: a micro model that knows what happened
+loses it on the way to a letter (README, "What it shows").
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..scenes.questions import Question, multiple_choice
 from .dialogues import Dialogue, make_dialogue, turns_of
 
 QUESTIONS = ("general", "video_qa", "image_qa")  # kinds of dialogues that ask; the others only describe
+IN_WORDS = ("video_qa",)  # kinds whose options are chosen by their words, not by their letter
 
 
 def add_choices(dialogues: Sequence[Dialogue], share: float, seed: int) -> list[Dialogue]:
@@ -51,5 +53,7 @@ def with_choices(dialogue: Dialogue, share: float, pool: dict[str, dict], rng: n
         lettered = None
         if rng.random() < share and "," not in answer:
             lettered = multiple_choice(Question("", question, answer, tuple(wrong), tuple(far)), rng)
+        if lettered and dialogue["kind"] in IN_WORDS:
+            lettered = lettered[0], answer
         said.append(lettered or (question, answer))
     return make_dialogue(dialogue["id"], dialogue["image"], said, dialogue["group"], dialogue["kind"])

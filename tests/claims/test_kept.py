@@ -8,10 +8,11 @@ import pytest
 from instit_lite.claims import run
 from instit_lite.claims import work as working
 from instit_lite.claims.arms import ARMS, base_folders
-from instit_lite.claims.kept import bring_back, keep
+from instit_lite.claims.kept import bring_back, hash_of, keep
 from instit_lite.claims.room import Room, claims_named, is_done, is_trained, needs_of
 from instit_lite.claims.run import measure_here
 from instit_lite.claims.verdict import NOT_MEASURED
+from instit_lite.claims.views import facts_of, items_of
 
 NAMES = ["C2", "C8", "C9", "K1", "K2", "K7"]  # enough of all kinds: a trained arm, a base, costs, a view, a control
 CLAIMS = claims_named(NAMES)
@@ -79,6 +80,18 @@ def test_scores_of_other_items_stay_out(room, elsewhere, file, tmp_path):
     needs = {"marked video": {"open"}, "marked image": {"open"}}
     done = [is_done(elsewhere, ARMS["base"], 0, {tuple(n.split()): f}) for n, f in needs.items()]
     assert done == [True, False]
+
+
+def test_a_pixel_that_another_processor_rounds_otherwise_keeps_the_scores(room):
+    """Sines differ in their last digit between processors: whole ledgers were left out for a pixel."""
+    items = items_of("marked", "image", room.profile)
+    before, drawn = (facts_of("marked", "image", items, room.profile) for _ in range(2))
+    pixels = items[0].frames.copy()
+    pixels.flat[0] ^= 1
+    flipped = facts_of("marked", "image", [replace(items[0], frames=pixels), *items[1:]], room.profile)
+    other = facts_of("marked", "image", [replace(items[0], answer="nothing"), *items[1:]], room.profile)
+    assert hash_of(before) == hash_of(drawn) == hash_of(flipped) != hash_of(other)
+    assert before[0]["item"] != flipped[0]["item"]
 
 
 def test_an_arm_without_its_adapter_is_trained_anew_where_more_is_asked(room, elsewhere, file, tmp_path):
