@@ -21,10 +21,17 @@ from instit_lite.training.resume import checkpoints, read_seal
 from instit_lite.training.sft import run_sft
 
 sys.path.append(str(Path(__file__).parent))
-from several import PLAIN, RUNS, base, samples  # noqa: E402
+from several import PLAIN, RUNS, base, exact, samples  # noqa: E402
 
 ALONE = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 PAGE = Path(__file__).parents[2] / "docs" / "several-gpus.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exactly():
+    with pytest.MonkeyPatch.context() as patch:
+        exact(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from several import exact
 
 from instit_lite.errors import InstitError, PreflightError
 from instit_lite.model.adapter import load_adapter
@@ -83,7 +84,8 @@ def test_another_run_starts_afresh(new_base, mixed, tmp_path, said, change):
     assert json.loads((result.adapter_dir / "adapter_card.json").read_text())["rank"] == (8 if changed else 4)
 
 
-def test_accumulation_does_not_change_the_run(new_base, mixed, tmp_path, said):
+def test_accumulation_does_not_change_the_run(new_base, mixed, tmp_path, said, monkeypatch):
+    exact(monkeypatch)
     whole = run_sft(new_base(), mixed, SHORT, tmp_path / "whole", say=said.append, batch=4)
     parts = run_sft(new_base(), mixed, SHORT, tmp_path / "parts", say=said.append, batch=4, accumulate=4)
     assert parts.losses == pytest.approx(whole.losses, rel=1e-5)
