@@ -85,12 +85,12 @@ def test_scores_of_other_items_stay_out(room, elsewhere, file, tmp_path):
 def test_a_pixel_that_another_processor_rounds_otherwise_keeps_the_scores(room):
     """Sines differ in their last digit between processors: whole ledgers were left out for a pixel."""
     items = items_of("marked", "image", room.profile)
-    before, drawn = (facts_of("marked", "image", items, room.profile) for _ in range(2))
+    before = facts_of("marked", "image", items, room.profile)
     pixels = items[0].frames.copy()
     pixels.flat[0] ^= 1
     flipped = facts_of("marked", "image", [replace(items[0], frames=pixels), *items[1:]], room.profile)
     other = facts_of("marked", "image", [replace(items[0], answer="nothing"), *items[1:]], room.profile)
-    assert hash_of(before) == hash_of(drawn) == hash_of(flipped) != hash_of(other)
+    assert hash_of(before) == hash_of(flipped) != hash_of(other)
     assert before[0]["item"] != flipped[0]["item"]
 
 
