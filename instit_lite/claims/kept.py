@@ -15,7 +15,9 @@ from pathlib import Path
 from ..profiles import atomic_write_text
 from .arms import Arm, arm_named
 from .declared import EVERYTHING
-from .room import Need, Room, is_trained, needs_of, read_facts, read_json, said_of, same_training
+from .room import (
+    REPEATS, Need, Room, cost_arms, is_trained, needs_of, read_cost, read_facts, read_json, said_of, same_training,
+)  # fmt: skip
 from .views import items_of
 from .work import keep_facts
 
@@ -43,8 +45,10 @@ def keep(room: Room, path: Path) -> None:
                     if line := packed(room, arm, seed, need):
                         run["scores"][" ".join(need)] = line
                 found["runs"][f"{name} {seed}"] = run
-    for file in sorted((room.root / "costs").glob("*.json")):
-        found["costs"][file.stem] = read_json(file)
+    for name in cost_arms(EVERYTHING.values()):
+        for repeat in range(REPEATS):
+            if cost := read_cost(room, arm_named(name), repeat):
+                found["costs"][f"{name}-{repeat}"] = cost
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(run)}" for name, run in sorted(found["runs"].items()))
     costs = json.dumps(dict(sorted(found["costs"].items())))
     atomic_write_text(path, f'{{"runs": {{\n{rows}\n }},\n "costs": {costs}\n}}\n')
@@ -69,8 +73,8 @@ def hash_of(facts: Iterable[dict]) -> str:
 def bring_back(room: Room, path: Path, say: Callable[[str], None] = print) -> int:
     """Put kept scores where the room looks for them; returns how many trainings came back.
 
-    What was measured here stays. A training of other settings or of another base stays out, and so do scores of items
-    that are drawn otherwise today.
+    What was measured here stays. A training or a cost of other settings or of another base stays out, and so do scores
+    of items that are drawn otherwise today.
     """
     found, count = read_json(path), 0
     for name, run in found.get("runs", {}).items():
@@ -84,10 +88,11 @@ def bring_back(room: Room, path: Path, say: Callable[[str], None] = print) -> in
         for need, line in run["scores"].items():
             unpack(room, arm, seed, tuple(need.split(" ")), line, say)
         count += 1
-    for name, cost in found.get("costs", {}).items():
-        file = room.root / "costs" / f"{name}.json"
-        if not file.exists() and count:
-            atomic_write_text(file, json.dumps(cost) + "\n")
+    for name in cost_arms(EVERYTHING.values()):
+        for repeat in range(REPEATS):
+            cost = found.get("costs", {}).get(f"{name}-{repeat}", {})
+            if not read_cost(room, arm_named(name), repeat) and same_training(cost, room, arm_named(name), 0):
+                atomic_write_text(room.cost_file(name, repeat), json.dumps(cost) + "\n")
     return count
 
 

@@ -18,12 +18,13 @@ from .arms import Arm, arm_named, missing_base
 from .declared import BASELINES, Claim, CostPart, Part
 from .origin import latest
 from .room import (
-    REPEATS, Room, is_trained, needs_of, no_model, read_facts, read_json, scores_of, side_of,
+    REPEATS, Room, is_trained, needs_of, no_model, read_cost, read_facts, read_json, scores_of, side_of,
 )  # fmt: skip
 from .verdict import NOT_MEASURED, Estimate, difference, ratio, verdict, weakest
 from .views import CLAIMS_BENCH
 
 FORMAT = 1
+COST = ("tokens", "seconds", "memory")
 
 
 def repository_ledger(profile: str) -> Path:
@@ -151,8 +152,8 @@ def cost_part_row(room: Room, part: CostPart) -> dict:
 
 
 def read_costs(room: Room, name: str) -> list[dict]:
-    found = (read_json(room.cost_file(name, repeat)) for repeat in range(REPEATS))
-    return [cost for cost in found if cost]
+    found = (read_cost(room, arm_named(name), repeat) for repeat in range(REPEATS))
+    return [{key: cost[key] for key in COST} for cost in found if cost]
 
 
 def cost_rows(room: Room, claims: Iterable[Claim]) -> list[dict]:

@@ -148,6 +148,12 @@ def read_json(path: Path) -> dict:
         return {}
 
 
+def read_cost(room: Room, arm: Arm, repeat: int) -> dict:
+    """A cost that was measured of this very recipe; an empty dict where there is none."""
+    found = read_json(room.cost_file(arm.name, repeat))
+    return found if same_training(found, room, arm, 0) else {}
+
+
 def is_trained(room: Room, arm: Arm, seed: int) -> bool:
     """Tell whether an arm is ready as declared, from the base that is there now."""
     return same_training(read_json(room.card_file(arm, seed)), room, arm, seed)

@@ -25,7 +25,9 @@ from .declared import EVERYTHING, Claim
 from .kept import bring_back, keep, scores_file
 from .ledger import format_ledger, ledger_of, repository_ledger, save_ledger
 from .readme_table import README, write_table
-from .room import REPEATS, SEEDS, Room, blocked, claims_named, cost_arms, is_done, minutes_of, needs_of, room_of
+from .room import (
+    REPEATS, SEEDS, Room, blocked, claims_named, cost_arms, is_done, minutes_of, needs_of, read_cost, room_of,
+)  # fmt: skip
 
 HEARTBEAT = 60  # seconds between lines that say what is running
 MEMORY_GB = 4.0  # of one job in profile micro
@@ -63,7 +65,7 @@ def plan(room: Room, claims: list[Claim]) -> tuple[list[list[Job]], dict[str, st
     costs = [
         job_of(room, "cost", arm_named(name), repeat, 1.0)
         for repeat in range(REPEATS) for name in timed
-        if name not in out and not room.cost_file(name, repeat).exists()
+        if name not in out and not read_cost(room, arm_named(name), repeat)
     ]  # fmt: skip
     data = {room.data_folder(arm, seed): (arm, seed) for arm, seed in left if arm.trains}
     data |= {room.data_folder(arm_named(j.name), 0): (arm_named(j.name), 0) for j in costs}

@@ -35,8 +35,8 @@ from ..training.sft import LOG, SftResult, run_sft
 from .arms import ARMS, FULL, Arm, arm_named, base_folders, missing_base
 from .origin import made_here
 from .room import (
-    Need, Room, claims_named, facts_version, identity, is_trained, needs_of, read_facts, read_json, room_of,
-    scores_of,
+    Need, Room, claims_named, facts_version, identity, is_trained, needs_of, read_cost, read_facts, read_json,
+    room_of, scores_of,
 )  # fmt: skip
 from .views import facts_of, items_of, view_named
 
@@ -150,8 +150,7 @@ def measure_cost(room: Room, arm: Arm, repeat: int, say: Say = print) -> None:
 
     Memory is the growth of this process's peak over what it was with the base loaded; on a GPU, that of the GPU.
     """
-    path = room.cost_file(arm.name, repeat)
-    if path.exists():
+    if read_cost(room, arm, repeat):
         return
     base, gpu = arm_base(arm), torch.cuda.is_available()
     before = peak_mb()
@@ -164,11 +163,12 @@ def measure_cost(room: Room, arm: Arm, repeat: int, say: Say = print) -> None:
         rows = read_lines(Path(scratch) / LOG)
     warm = rows[len(rows) // 3 - 1]
     found = {
+        "identity": identity(room, arm, 0), "finished": True, **made_here(),
         "tokens": visual_tokens(base, samples[0]),
         "seconds": (rows[-1]["seconds"] - warm["seconds"]) / (rows[-1]["step"] - warm["step"]),
         "memory": torch.cuda.max_memory_allocated() / 2**20 if gpu else max(1.0, peak_mb() - before),
-    }
-    atomic_write_text(path, json.dumps(found) + "\n")
+    }  # fmt: skip
+    atomic_write_text(room.cost_file(arm.name, repeat), json.dumps(found) + "\n")
 
 
 def visual_tokens(base: Base, clip: Sample) -> int:

@@ -9,7 +9,7 @@ from instit_lite.claims import run
 from instit_lite.claims import work as working
 from instit_lite.claims.arms import ARMS, base_folders
 from instit_lite.claims.kept import bring_back, hash_of, keep
-from instit_lite.claims.room import Room, claims_named, is_done, is_trained, needs_of
+from instit_lite.claims.room import Room, claims_named, is_done, is_trained, needs_of, read_cost
 from instit_lite.claims.run import measure_here
 from instit_lite.claims.verdict import NOT_MEASURED
 from instit_lite.claims.views import facts_of, items_of
@@ -101,6 +101,19 @@ def test_an_arm_without_its_adapter_is_trained_anew_where_more_is_asked(room, el
     working.train_and_answer(elsewhere, arm, 0, needs, quiet)
     assert is_done(elsewhere, arm, 0, needs) and (elsewhere.arm_folder(arm, 0) / "sft" / "adapter").exists()
     assert not is_done(elsewhere, arm, 0, needs_of(CLAIMS)["multi_turn"])
+
+
+def test_a_cost_of_another_recipe_stays_out(room, elsewhere, file, tmp_path):
+    """Costs came back without their recipe being asked for."""
+    path = only(file, tmp_path, "base 0")
+    bring_back(elsewhere, path, quiet)
+    assert read_cost(elsewhere, ARMS["main"], 0)["tokens"] < read_cost(elsewhere, ARMS["unpooled"], 0)["tokens"]
+    kept = json.loads(path.read_text())
+    kept["costs"]["main-0"]["identity"]["data"] = "older"
+    path.write_text(json.dumps(kept))
+    fresh = replace(elsewhere, root=tmp_path / "fresh")
+    bring_back(fresh, path, quiet)
+    assert not read_cost(fresh, ARMS["main"], 0) and read_cost(fresh, ARMS["unpooled"], 0)
 
 
 def test_measuring_one_claim_leaves_the_others_in_the_ledger(room, tmp_path, monkeypatch):
