@@ -45,13 +45,17 @@ def keep(room: Room, path: Path) -> None:
                     if line := packed(room, arm, seed, need):
                         run["scores"][" ".join(need)] = line
                 found["runs"][f"{name} {seed}"] = run
-    for name in cost_arms(EVERYTHING.values()):
-        for repeat in range(REPEATS):
-            if cost := read_cost(room, arm_named(name), repeat):
-                found["costs"][f"{name}-{repeat}"] = cost
+    for arm, repeat in timed():
+        if cost := read_cost(room, arm, repeat):
+            found["costs"][f"{arm.name}-{repeat}"] = cost
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(run)}" for name, run in sorted(found["runs"].items()))
     costs = json.dumps(dict(sorted(found["costs"].items())))
     atomic_write_text(path, f'{{"runs": {{\n{rows}\n }},\n "costs": {costs}\n}}\n')
+
+
+def timed() -> list[tuple[Arm, int]]:
+    """The arms whose costs are compared, with the repeats of each."""
+    return [(arm_named(name), repeat) for name in cost_arms(EVERYTHING.values()) for repeat in range(REPEATS)]
 
 
 def packed(room: Room, arm: Arm, seed: int, need: Need) -> dict | None:
@@ -88,11 +92,10 @@ def bring_back(room: Room, path: Path, say: Callable[[str], None] = print) -> in
         for need, line in run["scores"].items():
             unpack(room, arm, seed, tuple(need.split(" ")), line, say)
         count += 1
-    for name in cost_arms(EVERYTHING.values()):
-        for repeat in range(REPEATS):
-            cost = found.get("costs", {}).get(f"{name}-{repeat}", {})
-            if not read_cost(room, arm_named(name), repeat) and same_training(cost, room, arm_named(name), 0):
-                atomic_write_text(room.cost_file(name, repeat), json.dumps(cost) + "\n")
+    for arm, repeat in timed():
+        cost = found.get("costs", {}).get(f"{arm.name}-{repeat}", {})
+        if not read_cost(room, arm, repeat) and same_training(cost, room, arm, 0):
+            atomic_write_text(room.cost_file(arm.name, repeat), json.dumps(cost) + "\n")
     return count
 
 
