@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..profiles import atomic_write_text
-from .arms import Arm, arm_named, missing_base
+from .arms import Arm, arm_named
 from .declared import BASELINES, Claim, CostPart, Part
 from .origin import latest
 from .room import (
@@ -168,12 +168,12 @@ def cards_of(room: Room, claims: Iterable[Claim]) -> list[dict]:
 
 
 def arm_rows(room: Room, claims: Iterable[Claim]) -> dict[str, dict]:
-    """What each arm is, and how its trainings went; where none is there, whether its base is missing."""
+    """What each arm is, and how its trainings went."""
     rows = {}
     for name in needs_of(claims):
         arm = arm_named(name)
         cards = [read_json(room.card_file(arm, seed)) for seed in room.seeds_of(arm) if is_trained(room, arm, seed)]
-        rows[name] = {"about": arm.about, "missing": "" if cards else missing_base(arm)}
+        rows[name] = {"about": arm.about}
         if cards:
             rows[name] |= {
                 "base": arm.base, "base_weights": cards[0]["identity"]["base"],

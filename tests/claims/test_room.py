@@ -91,8 +91,10 @@ def test_a_missing_base_is_said_with_its_cure_and_the_rest_goes_on(room, tmp_pat
         os.rename(aside, folder)
     for lines in (said, shown):
         assert any("make pretrain" in line and "earlier" in line for line in lines)
-    found = json.loads((new.root / "ledger.json").read_text())["claims"]
+    text = (new.root / "ledger.json").read_text()
+    found = json.loads(text)["claims"]
     assert [c["verdict"] for c in found] == [NOT_MEASURED] and found[0]["parts"][0]["missing"]
+    assert str(folder.parent) not in text, "the repository's ledger held a path of the machine that wrote it"
 
 
 def test_the_list_says_what_is_there(ledger, room):
