@@ -124,7 +124,8 @@ def cost_bars(ledger: dict) -> Drawn:
         what, unit = units[part["what"]]
         axis.barh(y, mean, 0.55, color=PALETTE["sky"], edgecolor=PALETTE["blue"], hatch="//")
         axis.plot([low, high], [y, y], color="black", linestyle="-", linewidth=1.5)
-        text = f"{part['cost'][0]:.3g}{unit} instead of {part['cost'][1]:.3g}{unit}"
+        ours, theirs = (f"{cost:,.0f}" if cost >= 100 else f"{cost:.3g}" for cost in part["cost"])
+        text = f"{ours}{unit} instead of {theirs}{unit}"
         axis.text(max(mean, high, 100) + 2, y, text, va="center", fontsize=10)
         said.append(f"{what}: {text}, {mean:.0f} %")
     axis.axvline(100, color="black", linestyle="--", linewidth=1)

@@ -48,6 +48,14 @@ def test_a_ledger_of_one_claim_is_enough(draw):
     assert isinstance(fig, Figure) and alt
 
 
+def test_a_large_cost_is_written_as_people_write_it():
+    """A peak of 1,433 MB was drawn as 1.43e+03."""
+    made = made_up_ledger()
+    part = next(p for c in made["claims"] if c["id"] == "C8" for p in c["parts"] if p.get("what") == "memory")
+    part["cost"] = [824.1, 1433.2]
+    assert "824 MB instead of 1,433 MB" in claim_curves.cost_bars(made)[1]
+
+
 @pytest.mark.parametrize("by_kind", [False, True])
 def test_every_claim_has_a_forest(ledger, by_kind):
     for claim in ledger["claims"]:
