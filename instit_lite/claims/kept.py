@@ -88,9 +88,10 @@ def bring_back(room: Room, path: Path, say: Callable[[str], None] = print) -> in
             continue
         if not count:
             say(f"taking kept scores from {path.name}; the bench is drawn to check them")
-        atomic_write_text(room.card_file(arm, seed), json.dumps(run["card"]) + "\n")
         for need, line in run["scores"].items():
             unpack(room, arm, seed, tuple(need.split(" ")), line, say)
+        # Last, since a run with a card is taken for whole: after a kill the scores are brought back once more.
+        atomic_write_text(room.card_file(arm, seed), json.dumps(run["card"]) + "\n")
         count += 1
     for arm, repeat in timed():
         cost = found.get("costs", {}).get(f"{arm.name}-{repeat}", {})

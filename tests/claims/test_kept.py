@@ -82,6 +82,22 @@ def test_scores_of_other_items_stay_out(room, elsewhere, file, tmp_path):
     assert done == [True, False]
 
 
+def test_a_kill_on_the_way_back_loses_nothing(elsewhere, file, tmp_path):
+    """A run of which only the first scores had come back was taken for whole, and its claims for not measured."""
+    path, said = only(file, tmp_path, "base 0"), []
+
+    def killed(line):
+        said.append(line)
+        if len(said) == 3:  # the first scores are there, the second are being drawn
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bring_back(elsewhere, path, killed)
+    needs = needs_of(CLAIMS)["base"]
+    assert not is_done(elsewhere, ARMS["base"], 0, needs)
+    assert bring_back(elsewhere, path, quiet) == 1 and is_done(elsewhere, ARMS["base"], 0, needs)
+
+
 def test_a_pixel_that_another_processor_rounds_otherwise_keeps_the_scores(room):
     """Sines differ in their last digit between processors: whole ledgers were left out for a pixel."""
     items = items_of("marked", "image", room.profile)
