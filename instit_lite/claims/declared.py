@@ -121,7 +121,7 @@ CLAIMS = (
           "Continuous SFT after the general stage beats mixing everything from the start, at equal length.",
           "direct → continuous, whole encoder tuned: AI2D 60.7 → 62.3, image MC 60.7 → 61.8, video MC 43.0 → 44.4",
           "Table 6, Qwen2-1.5B",
-          "an earlier base that can read numbers already; a longer training; here both orders train LoRA",
+          "a training so long that video is learned; more general data at the end; here both orders train LoRA",
           (more("continuous", "direct", "image"), more("continuous", "direct", "video"),
            more("continuous", "direct", "general"))),
     Claim("C6", "tune the encoder's later half",
